@@ -10,7 +10,14 @@ from seaway_service.selftest import unusable
 
 
 def test_every_service_can_be_imported_whole() -> None:
-    for package in ("seaway_daemon", "seaway_supervisor", "seaway_shim", "seaway_runtime", "seaway_network"):
+    for package in (
+        "seaway_daemon",
+        "seaway_supervisor",
+        "seaway_shim",
+        "seaway_runtime",
+        "seaway_network",
+        "seaway_fleet",
+    ):
         assert list(unusable(package)) == []
 
 

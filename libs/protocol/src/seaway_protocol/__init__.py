@@ -6,12 +6,13 @@ A file per service reads: types, then calls and events, then one closing stateme
 
 from __future__ import annotations
 
+from seaway_protocol.fleet import EVERYONE, FLEET, LEADER
 from seaway_protocol.kinds import Interface
 from seaway_protocol.network import NETWORK
 from seaway_protocol.runtime import RUNTIME
 from seaway_protocol.shim import NURSERY, SHIM
 from seaway_protocol.supervisor import SUPERVISOR
 
-INTERFACES: tuple[Interface, ...] = (SUPERVISOR, NURSERY, SHIM, RUNTIME, NETWORK)
+INTERFACES: tuple[Interface, ...] = (SUPERVISOR, NURSERY, SHIM, RUNTIME, NETWORK, FLEET, EVERYONE, LEADER)
 
-__all__ = ["INTERFACES", "NETWORK", "NURSERY", "RUNTIME", "SHIM", "SUPERVISOR"]
+__all__ = ["EVERYONE", "FLEET", "INTERFACES", "LEADER", "NETWORK", "NURSERY", "RUNTIME", "SHIM", "SUPERVISOR"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seaway_protocol import network, runtime, shim, supervisor
+from seaway_protocol.fleet import EVERYONE, FLEET, LEADER
 from seaway_protocol.kinds import Call, Interface
 from seaway_protocol.network import NETWORK
 from seaway_protocol.runtime import RUNTIME
@@ -55,9 +56,10 @@ PRINCIPALS: tuple[Principal, ...] = (
             *(shim.attach, shim.resize, shim.exec_start, shim.exec_inspect, shim.close_stdin),
             *(network.create, network.inspect, network.list_, network.remove),
             *(runtime.top, runtime.stats, runtime.features),
+            *(FLEET, EVERYONE, LEADER),
         ),
         listens=(SUPERVISOR, NETWORK),
-        flows=(SUPERVISOR, SHIM),
+        flows=(SUPERVISOR, SHIM, FLEET),
         doc="the Docker Engine API",
     ),
     Principal(
@@ -83,6 +85,14 @@ PRINCIPALS: tuple[Principal, ...] = (
         flows=(SHIM,),
         per_container=True,
         doc="a container's parent",
+    ),
+    Principal(
+        "fleet",
+        serves=(FLEET, EVERYONE, LEADER),
+        calls=(supervisor.list_, supervisor.image_list, supervisor.disk_usage, FLEET, LEADER),
+        listens=(SUPERVISOR,),
+        flows=(FLEET,),
+        doc="this host's presence in a fleet",
     ),
     Principal(
         "observer",

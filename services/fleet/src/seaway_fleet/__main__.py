@@ -1,0 +1,40 @@
+"""The fleet service: `seaway-fleet --config FILE`."""
+
+from __future__ import annotations
+
+import sys
+
+import seaway_bus
+from seaway_protocol.fleet import FLEET
+from seaway_service import Lifecycle, run
+
+from seaway_fleet import __version__
+from seaway_fleet.membership import MembershipEndpoints
+from seaway_fleet.settings import FleetSettings
+from seaway_fleet.tunnel import TunnelEndpoints
+
+
+async def serve(settings: FleetSettings, lifecycle: Lifecycle) -> None:
+    """Join the host's bus, and answer until told to stop."""
+    async with await seaway_bus.connect(
+        settings.bus_url,
+        credentials=settings.credentials or None,
+        name="fleet",
+        node=settings.node,
+        on_lost=lambda _: lifecycle.stop(1),
+    ) as bus:
+        endpoints = MembershipEndpoints.endpoints.bind(MembershipEndpoints(bus)) | TunnelEndpoints.endpoints.bind(
+            TunnelEndpoints(bus, settings.engine())
+        )
+        await bus.serve(FLEET, endpoints, version=__version__)
+        lifecycle.ready(f"Serving {settings.node}")
+        await lifecycle.stopping.wait()
+
+
+def main() -> int:
+    """Run the service; gives the exit code."""
+    return run("seaway-fleet", __version__, FleetSettings, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
