@@ -13,6 +13,7 @@ from seaway_cli.doctor.command import doctor, status
 from seaway_cli.engine.api import Engine, EngineError
 from seaway_cli.engine.fsck import fsck
 from seaway_cli.engine.verbs import VERBS
+from seaway_cli.fleet import fleet
 from seaway_cli.stack.commands import down, up
 from seaway_cli.upgrade.command import rollback, upgrade
 from seaway_cli.watch import watch
@@ -33,7 +34,7 @@ def seaway(context: click.Context, socket: Path | None) -> None:
     context.obj = Engine(chosen)
 
 
-for verb in (up, down, watch, status, doctor, upgrade, rollback, fsck, *VERBS):
+for verb in (up, down, watch, status, doctor, upgrade, rollback, fsck, fleet, *VERBS):
     seaway.add_command(verb)
 
 

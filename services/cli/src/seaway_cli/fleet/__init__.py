@@ -1,0 +1,16 @@
+"""`seaway fleet`: many hosts seen, asked and upgraded as one. Each module has the verbs of one subject."""
+
+from __future__ import annotations
+
+import click
+
+from seaway_cli.fleet.membership import MEMBERSHIP
+
+
+@click.group()
+def fleet() -> None:
+    """Hosts that share a bus: join them, see what runs on all of them, act on many at once."""
+
+
+for verb in (*MEMBERSHIP,):
+    fleet.add_command(verb)
