@@ -671,6 +671,7 @@ class Fleet:
         mtu=1500,
         root=None,
         keep=False,
+        layers=(),
     ):
         self.name = name or f"t{os.getpid()}"
         self.place = os.path.join(RUN, self.name)
@@ -678,11 +679,12 @@ class Fleet:
             count=count, binds=list(binds), hierarchy=hierarchy, memory=memory, pids=pids, data=data, mtu=mtu, root=root
         )
         self.keep, self.bound, self.keeper = keep, False, None
+        self.layers = list(map(str, layers))  # directories above the root, the topmost first: what a host of before has written
 
     # life
     def start(self, timeout=90):
         o = self.options
-        root = build(o["root"] or ROOT)
+        root = ":".join([*self.layers, build(o["root"] or ROOT)])
         os.makedirs(self.place, exist_ok=False)
         hosts = [f"h{i}" for i in range(1, o["count"] + 1)]
         table = "".join(f"{SUBNET}.{10 + i} {h}\n" for i, h in enumerate(hosts, 1))
