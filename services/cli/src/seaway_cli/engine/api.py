@@ -34,13 +34,21 @@ class _UnixConnection(http.client.HTTPConnection):
 class Engine:
     """One engine, by its socket."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float | None = None) -> None:
         self._path = path
+        self._seconds = seconds
+
+    def within(self, seconds: float) -> Engine:
+        """The same engine, which must send something in so many seconds each time that something is expected."""
+        return Engine(self._path, seconds)
 
     def ask(self, method: str, route: str, body: Any = None, **query: Any) -> Any:
         """One request, its JSON answer, or None where there is no body. Raises EngineError."""
         response = self._send(method, route, body, query)
-        content = response.read()
+        try:
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise EngineError(f"cannot read the engine's answer: {error or type(error).__name__}") from error
         return json.loads(content) if content and "json" in response.headers.get("Content-Type", "") else None
 
     def lines(self, method: str, route: str, **query: Any) -> Iterator[dict[str, Any]]:
@@ -91,6 +99,7 @@ class Engine:
             raise EngineError(
                 f"cannot reach the engine at {self._path}: {error.strerror}; start it with: sudo seaway up"
             ) from error
+        connection.sock.settimeout(self._seconds)
         return connection
 
     def _send(self, method: str, route: str, body: Any, query: dict[str, Any]) -> http.client.HTTPResponse:
@@ -101,8 +110,11 @@ class Engine:
         self, method: str, route: str, content: bytes, kind: str, query: dict[str, Any]
     ) -> http.client.HTTPResponse:
         connection = self._connect()
-        connection.request(method, _url(route, query), content or None, {"Content-Type": kind} if content else {})
-        response = connection.getresponse()
+        try:
+            connection.request(method, _url(route, query), content or None, {"Content-Type": kind} if content else {})
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise EngineError(f"cannot ask the engine at {self._path}: {error or type(error).__name__}") from error
         if response.status >= 400:
             raise EngineError(_message(response.read()), response.status)
         return response

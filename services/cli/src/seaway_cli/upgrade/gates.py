@@ -6,6 +6,7 @@ import io
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 from seaway_cli.doctor import engine as doctor
 from seaway_cli.doctor.facts import Host
@@ -14,6 +15,8 @@ from seaway_cli.stack.layout import Layout
 
 _PATIENCE = 60.0
 _PAUSE = 0.2
+_KILLED = 137
+"""128 and SIGKILL."""
 SMOKE = "seaway-smoke:latest"
 _PROGRAM = "/usr/bin/true"
 _BINDS = ("/usr", "/bin", "/lib", "/lib64")
@@ -53,27 +56,53 @@ def _version(layout: Layout, engine: Engine, service: str) -> str:
 
 
 def processes(engine: Engine) -> dict[str, int]:
-    """The first process of each container that runs. Raises EngineError."""
+    """The first process of each container that runs, but of those that end and begin again by themselves.
+
+    Raises EngineError.
+    """
     running = engine.ask("GET", "/containers/json", filters={"status": ["running", "paused"]})
-    return {each["Id"]: engine.ask("GET", f"/containers/{each['Id']}/json")["State"]["Pid"] for each in running}
+    shown = [_inspected(engine, each["Id"]) for each in running]
+    return {each["Id"]: each["State"]["Pid"] for each in shown if each and not _unsteady(each)}
+
+
+def _inspected(engine: Engine, id: str) -> dict[str, Any] | None:
+    """What the engine says of a container; None where somebody has removed it."""
+    try:
+        found: dict[str, Any] = engine.ask("GET", f"/containers/{id}/json")
+    except EngineError as error:
+        if error.status == 404:
+            return None
+        raise
+    return found
+
+
+def _unsteady(container: dict[str, Any]) -> bool:
+    """Whether it was restarted by its policy: it may be so again, and nobody is to blame."""
+    return bool(container.get("RestartCount"))
 
 
 def unharmed(engine: Engine, before: dict[str, int]) -> str:
-    """Each container that ran has the process that it had, or has ended by itself with a code of its own."""
-    for id, pid in before.items():
-        try:
-            state = engine.ask("GET", f"/containers/{id}/json")["State"]
-        except EngineError as error:
-            if error.status == 404:
-                continue  # somebody has removed it
-            return str(error)
-        if state["Running"] and state["Pid"] != pid:
-            return f"container {id[:12]} was restarted: process {pid} is now {state['Pid']}"
+    """Each container that ran has the process that it had, or has ended, but not by a kill that nobody asked for.
+
+    A container that somebody kills meanwhile looks the same as one that was lost: then a good version is taken back.
+    """
+    try:
+        for id, pid in before.items():
+            state = (_inspected(engine, id) or {}).get("State")
+            if state is None:
+                continue
+            if state["Running"] and state["Pid"] != pid:
+                return f"container {id[:12]} was restarted: process {pid} is now {state['Pid']}"
+            if not state["Running"] and state["ExitCode"] == _KILLED and not state.get("OOMKilled"):
+                return f"container {id[:12]} was killed"
+    except EngineError as error:
+        return str(error)
     return ""
 
 
 def container_runs(engine: Engine) -> str:
     """A container can be made, started, waited for and removed: the host's own `true` in an empty image."""
+    engine = engine.within(_PATIENCE)
     try:
         engine.upload("/images/create", _empty(), "application/x-tar", fromSrc="-", repo=SMOKE)
         body = {

@@ -3,16 +3,19 @@
 <opt>/<service>/
   <version>/     an environment
   current        a link to one of them
+  .step          how it came to the current one, by `seaway upgrade` (see record.py)
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ORDER = ("network", "runtime", "shim", "supervisor", "daemon", "bus", "cli")
-"""Who is asked before who asks: a call that is new is there when it is first made. The bus serves all and goes last."""
+ORDER = ("bus", "network", "runtime", "shim", "supervisor", "daemon", "cli")
+"""Who is asked before who asks: a call that is new is there when it is first made. The bus goes before all, since it
+issues credentials: what a service's new calls need it is given when it restarts."""
 
 _PACKAGE = re.compile(r"seaway-(?P<service>[a-z]+)_(?P<version>[0-9][0-9A-Za-z.+~]*)_[a-z0-9]+\.deb")
 
@@ -34,6 +37,12 @@ class Step:
     before: str
     after: str
     package: Path | None = None
+    begun: bool = False
+    """Whether an earlier run was interrupted in it: who runs which of the two versions is open."""
+
+
+class Refused(Exception):
+    """Why nothing may be replaced, as a sentence; nothing was."""
 
 
 def packages(names: list[Path]) -> list[Package]:
@@ -54,14 +63,60 @@ def key(version: str) -> tuple[tuple[int, int | str], ...]:
     return (*said, (0, ""))
 
 
-def plan(found: list[Package], installed: dict[str, str], wanted: tuple[str, ...]) -> list[Step]:
-    """The steps from what is installed to what was found, in order; what is current already takes none."""
+def plan(
+    found: list[Package], installed: dict[str, str], wanted: tuple[str, ...], begun: Sequence[Step] = ()
+) -> list[Step]:
+    """The steps from what is installed to what was found, in order; what is current already takes none.
+
+    `begun` are steps that were interrupted. They are taken again, from the version that is known to work, whatever the
+    link says now: to the version that was found, else to the one that they were to lead to.
+    """
     chosen = {each.service: each for each in found if not wanted or each.service in wanted}
-    return [
-        Step(service, installed[service], chosen[service].version, chosen[service].path)
-        for service in ORDER
-        if service in chosen and service in installed and chosen[service].version != installed[service]
-    ]
+    open_ = {each.service: each for each in begun}
+    steps = (_step(chosen.get(name), installed.get(name), open_.get(name)) for name in ORDER)
+    return [step for step in steps if step]
+
+
+def _step(package: Package | None, now: str | None, begun: Step | None) -> Step | None:
+    if now is None:
+        return None
+    if begun and package:
+        return Step(begun.service, begun.before, package.version, package.path, begun=True)
+    if begun:
+        return Step(begun.service, begun.before, begun.after, begun=True) if now == begun.after else None
+    if package and package.version != now:
+        return Step(package.service, now, package.version, package.path)
+    return None
+
+
+def check(steps: Sequence[Step], installed: dict[str, str], downgrade: bool = False) -> None:
+    """Raises Refused where a step leads to an older version, or services would be more than one minor version apart."""
+    now = dict(installed)
+    for step in steps:
+        if not downgrade and key(step.after) < key(step.before):
+            raise Refused(
+                f"cannot upgrade {step.service} to {step.after}: {step.before} is newer; go back with: seaway "
+                "rollback, or say --downgrade"
+            )
+        now[step.service] = step.after
+        for other, version in now.items():
+            if not neighbours(step.after, version):
+                raise Refused(
+                    f"cannot upgrade {step.service} to {step.after}: {other} is {version}, and services understand "
+                    "each other across one minor version; upgrade to the versions between first"
+                )
+
+
+def neighbours(one: str, other: str) -> bool:
+    """Whether services of two versions understand each other: at most one minor version lies between them."""
+    (major, minor), (other_major, other_minor) = minor_of(one), minor_of(other)
+    return major == other_major and abs(minor - other_minor) <= 1
+
+
+def minor_of(version: str) -> tuple[int, int]:
+    """Major and minor number; 0 where there is none."""
+    numbers = [int(part) for part in re.findall(r"\d+", version.partition("~")[0])[:2]]
+    return (*numbers, 0, 0)[0], (*numbers, 0, 0)[1]
 
 
 def current(opt: Path, service: str) -> str:
