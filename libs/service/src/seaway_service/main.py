@@ -14,7 +14,7 @@ from typing import TypeVar
 from seaway_service import logs
 from seaway_service.lifecycle import Lifecycle
 from seaway_service.selftest import unusable
-from seaway_service.settings import Settings, SettingsError, load
+from seaway_service.settings import Settings, SettingsError, load_with_sources
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -39,10 +39,16 @@ def run(
     """
     options = _parse(name, version, argv)
     try:
-        settings = load(kind, options.config)
+        loaded = load_with_sources(kind, options.config)
     except SettingsError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return EXIT_CONFIG
+    settings = loaded.settings
+    if options.settings:
+        from seaway_service.effective import effective  # for a person, not for a service
+
+        print(effective(loaded), end="")
+        return 0
     if options.selftest:
         return _selftest(name, version)
     logs.configure(settings.log_level, journal="JOURNAL_STREAM" in os.environ)
@@ -82,6 +88,7 @@ def _parse(name: str, version: str, argv: list[str] | None) -> argparse.Namespac
         metavar="FILE",
         help="settings, TOML; repeatable, later ones win",
     )
+    parser.add_argument("--settings", action="store_true", help="print what holds and which file says so, and end")
     parser.add_argument("--selftest", action="store_true", help="see whether this version can run here, and end")
     parser.add_argument("--version", action="version", version=f"{name} {version}")
     return parser.parse_args(argv)

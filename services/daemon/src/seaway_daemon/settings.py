@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from msgspec import Meta
 from seaway_service import Settings
+from seaway_service.values import AbsolutePath, Bytes, OptionalPath, Seconds
+
+ModeBits = Annotated[int, Meta(ge=0, le=0o777, description="permission bits, such as 0o660")]
+Address = Annotated[str, Meta(pattern=r"^(.+:\d{1,5})?$", description='address:port, or ""')]
 
 
 class DaemonSettings(Settings, frozen=True, kw_only=True):
     """The settings of `/etc/seaway/daemon.toml`."""
 
-    socket: str = ""
+    socket: OptionalPath = ""
     """Where the API is served as a unix socket; empty means `<run_dir>/engine.sock`."""
 
-    sockets: tuple[str, ...] = ()
+    sockets: tuple[AbsolutePath, ...] = ()
     """More unix sockets for the same API, such as /var/run/docker.sock."""
 
-    socket_mode: int = 0o660
+    socket_mode: ModeBits = 0o660
     """The permission bits of the sockets."""
 
     socket_group: str = ""
     """The group that owns the sockets; empty leaves the process's own."""
 
-    tcp: str = ""
+    tcp: Address = ""
     """`address:port` to serve on as well; needs the three TLS files, since there is no unauthenticated TCP."""
 
-    tls_certificate: str = ""
+    tls_certificate: OptionalPath = ""
     """The server's certificate chain, PEM."""
 
-    tls_key: str = ""
+    tls_key: OptionalPath = ""
     """The key of that certificate, PEM."""
 
-    tls_authority: str = ""
+    tls_authority: OptionalPath = ""
     """The authority whose client certificates are let in, PEM."""
 
-    max_body: int = 4 * 1024 * 1024
-    """Bytes that a JSON body may have. Archives are streamed and not counted."""
+    max_body: Bytes = 4 * 1024 * 1024
+    """How long a JSON body may be. Archives are streamed and not counted."""
 
-    stop_seconds: float = 2.0
+    stop_seconds: Seconds = 2.0
     """How long requests that are being answered may still take when the daemon stops."""
 
     access_log: bool = False

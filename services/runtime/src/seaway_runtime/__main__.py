@@ -1,4 +1,4 @@
-"""`seaway-runtime`: with `--config` or `--selftest` the service on the bus, else the OCI command line.
+"""`seaway-runtime`: the service on the bus, with one of its options first; else the OCI command line.
 
 The command line starts fast or not at all: nothing of the bus is imported for it. `python -X importtime` when it
 feels slow.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import sys
 
+_SERVICE = ("--config", "--selftest", "--settings")
+
 
 def main() -> int:
     """One of the two faces."""
-    if any(argument.split("=", 1)[0] in ("--config", "--selftest") for argument in sys.argv[1:]):
+    # The first argument alone: a command that is executed in a container may have any.
+    if sys.argv[1:] and sys.argv[1].split("=", 1)[0] in _SERVICE:
         return service()
     from seaway_runtime import cli
 

@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from msgspec import Meta
+from seaway_protocol.log_options import DRIVERS
 from seaway_service import Settings
+from seaway_service.values import AbsolutePath, Bytes, OptionalPath
 
 from seaway_supervisor.images.settings import ImageSettings
+
+RelativePath = Annotated[str, Meta(pattern=r"^[^/]", description="a path without a slash in front")]
+LogDriver = Annotated[str, Meta(pattern=rf"^({'|'.join(DRIVERS)})$", description=f"one of {', '.join(DRIVERS)}")]
+StopSeconds = Annotated[int, Meta(ge=-1, extra={"unit": "seconds"})]
+Limit = Annotated[str, Meta(pattern=r"^-?\d+(:-?\d+)?$", description='"soft" or "soft:hard"')]
 
 
 class SupervisorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The supervisor's own settings beside those all services share."""
 
-    cgroup_parent: str = "seaway"
+    cgroup_parent: RelativePath = "seaway"
     """The group below each cgroup hierarchy's mount in which containers get theirs."""
 
     default_runtime: str = "seaway"
     """What `--runtime` is where nobody says; other runtimes aren't built yet."""
 
-    init_path: str = "/usr/bin/tini-static"
+    init_path: AbsolutePath = "/usr/bin/tini-static"
     """The static program that `--init` puts before the container's own command; Debian's package is `tini`."""
 
-    shm_size: int = 64 << 20
-    """Bytes of /dev/shm where nobody says."""
+    shm_size: Bytes = 64 << 20
+    """The size of /dev/shm where nobody says."""
 
-    stop_timeout: int = 10
-    """Seconds between the stop signal and SIGKILL where nobody says."""
+    stop_timeout: StopSeconds = 10
+    """The time between the stop signal and SIGKILL where nobody says; -1 waits for ever."""
 
-    log_driver: str = "json-file"
+    log_driver: LogDriver = "json-file"
     """The log driver where nobody says."""
 
     log_options: dict[str, str] = {}
     """Options of the default log driver."""
 
-    ulimits: dict[str, str] = {}
+    ulimits: dict[str, Limit] = {}
     """Limits of every container by setrlimit(2)'s names in lower case, `soft` or `soft:hard`: `nofile = "1024"`."""
 
     images: ImageSettings = ImageSettings()
     """Registries, limits, and how much is done side by side."""
 
-    event_store: str = ""
+    event_store: OptionalPath = ""
     """Where nats-server keeps events; "" is `bus/jetstream` in the state directory."""
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from seaway_service.values import AbsolutePath, Bytes, Count, CountOrNone, Seconds, Url
 
 
 class ImageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -13,35 +14,35 @@ class ImageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     Those on loopback may always."""
 
-    mirrors: dict[str, tuple[str, ...]] = {}
+    mirrors: dict[str, tuple[Url, ...]] = {}
     """Per registry, base URLs that are asked before it: `{"docker.io" = ["https://mirror.example"]}`."""
 
-    certificates: str = "/etc/seaway/certs.d"
+    certificates: AbsolutePath = "/etc/seaway/certs.d"
     """A directory with one directory per registry: `ca.crt`, and `client.cert` with `client.key`."""
 
     proxy: str = ""
     """The URL of an HTTP proxy for registries that aren't on loopback; empty for none."""
 
-    downloads: int = 3
+    downloads: Count = 3
     """How many layers are downloaded at the same time."""
 
-    unpackers: int = 0
+    unpackers: CountOrNone = 0
     """How many layers are unpacked at the same time; 0 means one per processor."""
 
-    attempts: int = 5
+    attempts: Count = 5
     """How often a download that breaks off is taken up again."""
 
-    connect_seconds: float = 10.0
+    connect_seconds: Seconds = 10.0
     """How long a registry may take to accept a connection."""
 
-    read_seconds: float = 60.0
+    read_seconds: Seconds = 60.0
     """How long a registry may be silent in the middle of an answer."""
 
-    layer_entries: int = 10_000_000
+    layer_entries: Count = 10_000_000
     """The most files of one layer."""
 
-    layer_bytes: int = 1 << 40
+    layer_bytes: Bytes = 1 << 40
     """The most bytes of one layer, unpacked."""
 
-    kept_seconds: float = 24 * 3600.0
+    kept_seconds: Seconds = 24 * 3600.0
     """How long what was downloaded for a pull that failed is kept, so that the next one needn't fetch it again."""
