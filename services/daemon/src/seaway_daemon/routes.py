@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from seaway_daemon.api import (
     attach,
@@ -24,17 +23,9 @@ from seaway_daemon.api import (
     system,
     volumes,
 )
-from seaway_daemon.api.refused import Handler, no_plugins, no_swarm, not_in_swarm, unsupported
-
-
-class Route(NamedTuple):
-    """One operation."""
-
-    method: str
-    path: str
-    handler: Handler
-    access: str
-
+from seaway_daemon.api.refused import no_plugins, no_swarm, not_in_swarm, unsupported
+from seaway_daemon.api.route import Route
+from seaway_daemon.fleet import openapi
 
 ROUTES: tuple[Route, ...] = (
     # --- containers --------------------------------------------------------------------------------------------------
@@ -158,6 +149,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/seaway/check", seaway.check, "read"),
     Route("POST", "/seaway/check", seaway.mend, "write"),
     Route("POST", "/seaway/shims/upgrade", seaway.upgrade_shims, "write"),
+    # --- the fleet ---------------------------------------------------------------------------------------------------
+    Route("GET", "/fleet/openapi.json", openapi.describing(lambda: ROUTES), "read"),
     # --- not in the description, but served by dockerd ---------------------------------------------------------------
     Route("POST", "/build/cancel", unsupported("building images (docker build)"), "write"),
     Route("POST", "/grpc", unsupported("BuildKit over /grpc (docker buildx with the docker driver)"), "write"),
