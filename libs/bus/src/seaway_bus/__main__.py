@@ -22,7 +22,7 @@ from seaway_bus.server import ServerSettings, nats_server_path, write_configurat
 
 def main(argv: list[str] | None = None) -> int:
     """Run one of the three; the exit code."""
-    options = _parse(argv)
+    options = command_line().parse_args(argv)
     try:
         match options.verb:
             case "configure":
@@ -80,7 +80,8 @@ def _run(directory: Path, server: str) -> None:
     os.execv(binary, [binary, "-c", str(path)])  # noqa: S606 - replacing ourselves is the point
 
 
-def _parse(argv: list[str] | None) -> argparse.Namespace:
+def command_line() -> argparse.ArgumentParser:
+    """The verbs with their options."""
     parser = argparse.ArgumentParser(prog="seaway-bus", allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True)
     configure = verbs.add_parser("configure", help="write the server's configuration, keys and credentials")
@@ -94,7 +95,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         each.add_argument("--server", default="", help="nats-server's path, where it isn't to be looked for")
     shown = verbs.add_parser("permissions", help="print who may say what")
     shown.add_argument("--node", default="n1")
-    return parser.parse_args(argv)
+    return parser
 
 
 if __name__ == "__main__":

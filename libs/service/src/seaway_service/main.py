@@ -37,7 +37,7 @@ def run(
     `lifecycle.stopping`, and cleans up after itself. Any exception it lets out ends the process with 1. `loop` makes
     the event loop, asyncio's own kind by default.
     """
-    options = _parse(name, version, argv)
+    options = command_line(name, version).parse_args(argv)
     try:
         loaded = load_with_sources(kind, options.config)
     except SettingsError as error:
@@ -78,7 +78,8 @@ async def _serve(serve: Callable[[AnySettings, Lifecycle], Awaitable[None]], set
     return lifecycle.exit_code
 
 
-def _parse(name: str, version: str, argv: list[str] | None) -> argparse.Namespace:
+def command_line(name: str, version: str) -> argparse.ArgumentParser:
+    """The options that every service has."""
     parser = argparse.ArgumentParser(prog=name, allow_abbrev=False)
     parser.add_argument(
         "--config",
@@ -91,4 +92,4 @@ def _parse(name: str, version: str, argv: list[str] | None) -> argparse.Namespac
     parser.add_argument("--settings", action="store_true", help="print what holds and which file says so, and end")
     parser.add_argument("--selftest", action="store_true", help="see whether this version can run here, and end")
     parser.add_argument("--version", action="version", version=f"{name} {version}")
-    return parser.parse_args(argv)
+    return parser
