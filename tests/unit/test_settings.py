@@ -11,6 +11,7 @@ from seaway_network.settings import NetworkSettings
 from seaway_runtime.settings import RuntimeSettings
 from seaway_service import Settings, SettingsError, run
 from seaway_service.effective import effective
+from seaway_service.node import UNNAMED, node_name
 from seaway_service.settings import load, load_with_sources
 from seaway_shim.settings import ShimSettings
 from seaway_supervisor.settings import SupervisorSettings
@@ -120,6 +121,24 @@ def test_a_service_prints_its_settings_and_ends(tmp_path: Path, capsys: pytest.C
 
     assert run("seaway-x", "1", Settings, serve, ["--settings", "--config", str(file)]) == 0
     assert f'node = "h1"  # {file}' in capsys.readouterr().out
-    file.write_text('node = ""')
+    file.write_text('node = "a b"')
     assert run("seaway-x", "1", Settings, serve, ["--settings", "--config", str(file)]) == 78
     assert "node: expected" in capsys.readouterr().err
+
+
+def test_a_host_is_called_what_its_own_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "node"
+    assert node_name(file) == UNNAMED
+    file.write_text("h1\n")
+    assert node_name(file) == "h1"
+    monkeypatch.setattr("seaway_service.settings.node_name", lambda: node_name(file))
+    settings = tmp_path / "some.toml"
+    for text, said in (("", "h1"), ('node = ""', "h1"), ('node = "h2"', "h2")):
+        settings.write_text(text)
+        assert load(Settings, [settings]).node == said
+    file.write_text("h.1")
+    with pytest.raises(ValueError, match=r"cannot use this host's name 'h\.1' in .*: it must be letters"):
+        node_name(file)
+    settings.write_text("")
+    with pytest.raises(SettingsError, match="cannot use this host's name"):
+        load(Settings, [settings])

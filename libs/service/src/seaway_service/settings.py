@@ -14,14 +14,15 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from seaway_service.values import AbsolutePath, LogLevel, OptionalPath, SubjectToken, Url
+from seaway_service.node import NODE_FILE, UNNAMED, node_name
+from seaway_service.values import AbsolutePath, LogFormat, LogLevel, OptionalPath, OptionalToken, Url
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every service is told. Each service derives its own from this and adds its fields."""
 
-    node: SubjectToken = "local"
-    """This host's name on the bus: one subject token."""
+    node: OptionalToken = UNNAMED
+    """This host's name on the bus: one subject token. Empty, or left out, is what `/etc/seaway/node` says."""
 
     bus_url: Url = "nats://127.0.0.1:4522"
     """Where nats-server listens."""
@@ -37,6 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     log_level: LogLevel = "info"
     """What is logged, from everything to failures alone."""
+
+    log_format: LogFormat = ""
+    """How: entries of the journal, lines of text, or lines of JSON; empty takes the journal where there is one."""
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -71,7 +75,17 @@ def load_with_sources(kind: type[AnySettings], files: Iterable[Path]) -> Loaded[
         table = _read(kind, path)
         _merge(merged, table)
         sources |= dict.fromkeys(_keys(table), path)
+    if not merged.get("node"):
+        merged["node"] = _node()
+        sources |= {"node": NODE_FILE} if merged["node"] != UNNAMED else {}
     return Loaded(msgspec.convert(merged, kind), sources)
+
+
+def _node() -> str:
+    try:
+        return node_name()
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _read(kind: type[Settings], path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from seaway_service.node import node_name
 
 from seaway_cli.stack.commands import root_option
 from seaway_cli.stack.layout import Layout
@@ -31,7 +32,7 @@ def watch(root: Path | None) -> None:
         ) from error
     credentials = layout.bus / "credentials" / "observer.creds"
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_watch(settings["bus_url"], credentials, settings["node"]))
+        asyncio.run(_watch(settings["bus_url"], credentials, settings.get("node") or node_name()))
 
 
 async def _watch(url: str, credentials: Path, node: str) -> None:
