@@ -6,9 +6,12 @@ Three addresses: one host (`sw1.cmd.<node>.fleet`), all hosts at once (`sw1.all.
 
 from __future__ import annotations
 
+from typing import Any
+
+from seaway_protocol.actor import Actor
 from seaway_protocol.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unavailable, Unsupported
 from seaway_protocol.kinds import Call, Empty, Flow, Interface, Message
-from seaway_protocol.types import Container, Image
+from seaway_protocol.types import PortBinding
 
 # --- membership ------------------------------------------------------------------------------------------------------
 
@@ -136,11 +139,40 @@ class Ask(Message):
 
 
 class AskContainers(Message):
-    """Containers, those that don't run too with `all`, with all `labels` (`key` or `key=value`)."""
+    """Containers, those that don't run too with `all` or `statuses`, with all `labels` (`key` or `key=value`).
+
+    `names` are parts of names, `images` references, of which one must fit; `limit` 0 is none. `after` is the id of
+    the last container of the page before.
+    """
 
     on: Selection = Selection()
     all: bool = False
     labels: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    limit: int = 0
+    after: str = ""
+
+
+class AskImages(Message):
+    """Images, those with one of the `names` (references, or parts of them) where any are given.
+
+    `after` is the id of the last image of the page before.
+    """
+
+    on: Selection = Selection()
+    names: tuple[str, ...] = ()
+    after: str = ""
+
+
+class AskEvents(Message):
+    """What has happened from `since` until `until`, which are times. `after` is the cursor of the page before."""
+
+    since: int
+    until: int
+    on: Selection = Selection()
+    after: int = 0
 
 
 class HostReport(Message):
@@ -151,22 +183,75 @@ class HostReport(Message):
     host: Host | None = None
 
 
+class ContainerBrief(Message):
+    """A container in a few words: a thousand hosts send theirs at once. `health` is "" where nothing is checked.
+
+    `addresses` are those in its networks, by the network's name.
+    """
+
+    id: str
+    name: str
+    image: str
+    image_id: str = ""
+    command: str = ""
+    created_at: int = 0
+    status: str = "created"
+    started_at: int = 0
+    finished_at: int = 0
+    exit_code: int = 0
+    health: str = ""
+    labels: dict[str, str] = {}
+    ports: tuple[PortBinding, ...] = ()
+    exposed: tuple[str, ...] = ()
+    addresses: dict[str, str] = {}
+
+
 class HostContainers(Message):
     """A host's containers, newest first. `more` says that there are more than a message carries."""
 
     node: str
     meant: bool = True
-    containers: tuple[Container, ...] = ()
+    containers: tuple[ContainerBrief, ...] = ()
     more: bool = False
+
+
+class ImageBrief(Message):
+    """An image in a few words. `containers` is how many are made of it."""
+
+    id: str
+    tags: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    created_at: int = 0
+    size: int = 0
+    containers: int = 0
 
 
 class HostImages(Message):
-    """A host's images, newest first."""
+    """A host's images, newest first. `more` says that there are more than a message carries."""
 
     node: str
     meant: bool = True
-    images: tuple[Image, ...] = ()
+    images: tuple[ImageBrief, ...] = ()
     more: bool = False
+
+
+class Happened(Message):
+    """An event that was kept: its name, what it is about, and its payload's fields. `at` is when it was told."""
+
+    event: str
+    id: str
+    at: int
+    fields: dict[str, Any] = {}
+
+
+class HostEvents(Message):
+    """What has happened on a host, in order. `more` says that there is more than a message carries, after `cursor`."""
+
+    node: str
+    meant: bool = True
+    events: tuple[Happened, ...] = ()
+    more: bool = False
+    cursor: int = 0
 
 
 class HostUsage(Message):
@@ -190,11 +275,12 @@ class HostUsage(Message):
 class Dial(Message):
     """Open a connection to this host's Engine API; its bytes go through two flows whose names the caller chose.
 
-    `actor` is who asks, as the caller's daemon knows them, for this host's audit; `access` is `read` or `write`.
+    The flows belong to `fleet.<node>`, where `node` is the caller's host: its credential alone lets it read and write
+    there, so nothing is done for who names another one. `actor` is who asks, as that host's daemon knows them.
     """
 
-    actor: str
-    access: str
+    actor: Actor
+    node: str
     requests: str
     answers: str
 
@@ -228,33 +314,41 @@ dial = Call(
     "dial",
     Dial,
     Empty,
-    raises=(Unsupported, *_AWAY),
+    raises=(InvalidArgument, *_AWAY),
+    changes=True,
     doc="connect to this host's Engine API",
 )
+
+more_containers = Call("more_containers", AskContainers, HostContainers, doc="list this host's containers on")
+more_images = Call("more_images", AskImages, HostImages, doc="list this host's images on")
+more_events = Call("more_events", AskEvents, HostEvents, doc="tell what has happened on this host on")
 
 FLEET = Interface(
     name="fleet",
     version=1,
     subject="sw1.cmd.{node}.fleet",
-    calls=(membership, init, join, leave, roster, dial),
+    calls=(membership, init, join, leave, roster, dial, more_containers, more_images, more_events),
     flows=(
         Flow("requests", opened_by="dial", toward="server", doc="what the client sends to the engine"),
         Flow("answers", opened_by="dial", toward="caller", doc="what the engine sends back"),
     ),
     doc="one host's presence in the fleet",
+    reach="fleet",
 )
 
 describe = Call("describe", Ask, HostReport, doc="every host says how it is")
 containers = Call("containers", AskContainers, HostContainers, doc="every host lists its containers")
-images = Call("images", Ask, HostImages, doc="every host lists its images")
-usage = Call("usage", Ask, HostUsage, doc="every host says what its disk is used for")
+images = Call("images", AskImages, HostImages, doc="every host lists its images")
+usage = Call("usage", Ask, HostUsage, seconds=30, doc="every host says what its disk is used for")
+events = Call("events", AskEvents, HostEvents, seconds=30, doc="every host tells what has happened on it")
 
 EVERYONE = Interface(
     name="everyone",
     version=1,
     subject="sw1.all.fleet",
-    calls=(describe, containers, images, usage),
+    calls=(describe, containers, images, usage, events),
     doc="asked of all hosts of the fleet at once; each answers for itself",
+    reach="everyone",
 )
 
 new_token = Call(
@@ -280,4 +374,5 @@ LEADER = Interface(
     subject="sw1.ctl.fleet",
     calls=(new_token, evict),
     doc="what only the host that leads the fleet answers",
+    reach="leader",
 )

@@ -90,7 +90,7 @@ PRINCIPALS: tuple[Principal, ...] = (
         "fleet",
         serves=(FLEET, EVERYONE, LEADER),
         calls=(supervisor.list_, supervisor.image_list, supervisor.disk_usage, FLEET, LEADER),
-        listens=(SUPERVISOR,),
+        listens=(SUPERVISOR, NETWORK),
         flows=(FLEET,),
         doc="this host's presence in a fleet",
     ),

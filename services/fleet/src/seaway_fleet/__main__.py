@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
+from pathlib import Path
 
 import seaway_bus
-from seaway_protocol.fleet import FLEET
+from seaway_protocol.fleet import FLEET, Host
 from seaway_service import Lifecycle, run
 
 from seaway_fleet import __version__
 from seaway_fleet.membership import MembershipEndpoints
+from seaway_fleet.seeing import Seeing
 from seaway_fleet.settings import FleetSettings
 from seaway_fleet.tunnel import TunnelEndpoints
 
@@ -23,12 +26,19 @@ async def serve(settings: FleetSettings, lifecycle: Lifecycle) -> None:
         node=settings.node,
         on_lost=lambda _: lifecycle.stop(1),
     ) as bus:
-        endpoints = MembershipEndpoints.endpoints.bind(MembershipEndpoints(bus)) | TunnelEndpoints.endpoints.bind(
-            TunnelEndpoints(bus, settings.engine())
+        seeing = Seeing(bus, partial(_host, settings), settings.labels, Path(settings.state_dir))
+        endpoints = (
+            MembershipEndpoints.endpoints.bind(MembershipEndpoints(bus))
+            | TunnelEndpoints.endpoints.bind(TunnelEndpoints(bus, settings.engine()))
+            | Seeing.pages.bind(seeing)
         )
         await bus.serve(FLEET, endpoints, version=__version__)
         lifecycle.ready(f"Serving {settings.node}")
         await lifecycle.stopping.wait()
+
+
+async def _host(settings: FleetSettings) -> Host:
+    return Host(node=settings.node, labels=settings.labels)
 
 
 def main() -> int:
