@@ -10,7 +10,7 @@ from aiohttp import web
 from seaway_bus import start_trace
 from seaway_protocol.errors import Error, Internal, NotFound
 
-from seaway_daemon.api import errors
+from seaway_daemon.api import errors, origin
 from seaway_daemon.api.request import Request
 from seaway_daemon.engine import Engine
 from seaway_daemon.hijack import asks_to_upgrade
@@ -44,6 +44,7 @@ class App:
         found = self._table.find(http.method, path)
         if found is None:
             return _refused(http, errors.answer(NotFound("page not found")))
+        origin.check(http.method, http.headers)
         route, names = found
         request = Request(http, self._engine, version, {name: unquote(value) for name, value in names.items()})
         return await route.handler(request)

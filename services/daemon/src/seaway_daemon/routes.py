@@ -26,6 +26,7 @@ from seaway_daemon.api import (
 from seaway_daemon.api.refused import no_plugins, no_swarm, not_in_swarm, unsupported
 from seaway_daemon.api.route import Route
 from seaway_daemon.fleet import openapi
+from seaway_daemon.ui import pages
 
 ROUTES: tuple[Route, ...] = (
     # --- containers --------------------------------------------------------------------------------------------------
@@ -151,6 +152,10 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/seaway/shims/upgrade", seaway.upgrade_shims, "write"),
     # --- the fleet ---------------------------------------------------------------------------------------------------
     Route("GET", "/fleet/openapi.json", openapi.describing(lambda: ROUTES), "read"),
+    # --- the page ----------------------------------------------------------------------------------------------------
+    Route("GET", "/ui", pages.beside, "read"),
+    Route("GET", "/ui/", pages.index, "read"),
+    Route("GET", "/ui/{name}", pages.file, "read"),
     # --- not in the description, but served by dockerd ---------------------------------------------------------------
     Route("POST", "/build/cancel", unsupported("building images (docker build)"), "write"),
     Route("POST", "/grpc", unsupported("BuildKit over /grpc (docker buildx with the docker driver)"), "write"),
