@@ -7,6 +7,7 @@ service (`FDSTORE=1`, sd_notify(3)), and come back with the names they were give
 from __future__ import annotations
 
 import os
+import socket
 from typing import NamedTuple
 
 from seaway_service.notify import Notifier
@@ -21,13 +22,33 @@ class Passed(NamedTuple):
     descriptor: int
 
 
+METRICS = "metrics"
+"""The name of the listening socket, where the service manager has one for us, on which metrics are served."""
+
+
 def passed() -> list[Passed]:
-    """What we were started with, in order; the second call finds nothing, so that no child believes it is meant."""
-    environment = {name: os.environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")}
-    if environment["LISTEN_PID"] != str(os.getpid()):
+    """What we were started with, in order; the second call finds nothing, so that no child believes it is meant.
+
+    The socket for metrics isn't among it: that is taken by `metrics_listener`, before.
+    """
+    found = [each for each in _started_with() if each.name != METRICS]
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        os.environ.pop(name, None)
+    return found
+
+
+def metrics_listener() -> socket.socket | None:
+    """The socket for metrics that the service manager listens on for us."""
+    found = [each.descriptor for each in _started_with() if each.name == METRICS]
+    return socket.socket(fileno=found[0]) if found else None
+
+
+def _started_with() -> list[Passed]:
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
-    count = int(environment["LISTEN_FDS"] or 0)
-    names = environment["LISTEN_FDNAMES"].split(":") if environment["LISTEN_FDNAMES"] else []
+    count = int(os.environ.get("LISTEN_FDS") or 0)
+    told = os.environ.get("LISTEN_FDNAMES", "")
+    names = told.split(":") if told else []
     names += ["unknown"] * (count - len(names))
     found = [Passed(name, number) for number, name in zip(range(_FIRST, _FIRST + count), names, strict=False)]
     for each in found:

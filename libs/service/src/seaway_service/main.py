@@ -5,18 +5,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
+import selectors
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
 from seaway_service import logs
+from seaway_service.descriptors import metrics_listener
 from seaway_service.lifecycle import Lifecycle
+from seaway_service.process_metrics import Turns, process
+from seaway_service.scraping import Scraped
 from seaway_service.selftest import unusable
-from seaway_service.settings import Settings, SettingsError, load_with_sources
+from seaway_service.settings import Settings, SettingsError, load, load_with_sources
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
+
+Watch = Callable[[selectors.BaseSelector], selectors.BaseSelector]
+"""What a loop's selector is put into, so that it is seen how busy the loop is."""
 
 EXIT_CONFIG = 78
 """sysexits(3)'s EX_CONFIG: systemd units don't restart a service that its settings forbid to start."""
@@ -29,13 +35,14 @@ def run(
     serve: Callable[[AnySettings, Lifecycle], Awaitable[None]],
     argv: list[str] | None = None,
     *,
-    loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    loop: Callable[[Watch], asyncio.AbstractEventLoop] | None = None,
 ) -> int:
     """Parse `argv`, load the settings, run `serve` until it returns, and return the exit code.
 
     `serve` gets the settings and the lifecycle; it calls `lifecycle.ready()` when the bus is served, waits for
     `lifecycle.stopping`, and cleans up after itself. Any exception it lets out ends the process with 1. `loop` makes
-    the event loop, asyncio's own kind by default.
+    the event loop, asyncio's own kind by default. Log level and format change at SIGHUP, and what the service says can
+    (`lifecycle.on_reload`); metrics are served on `<run_dir>/metrics/<service>.sock` (`lifecycle.metrics`).
     """
     options = command_line(name, version).parse_args(argv)
     try:
@@ -51,10 +58,15 @@ def run(
         return 0
     if options.selftest:
         return _selftest(name, version)
-    logs.configure(settings.log_level, journal="JOURNAL_STREAM" in os.environ)
+    logs.configure(settings.log_level, settings.log_format, name)
+    lifecycle, turns = Lifecycle(name.removeprefix("seaway-")), Turns()
+    lifecycle.reloads(settings, lambda: load(kind, options.config))
+    lifecycle.on_reload(lambda new: logs.configure(new.log_level, new.log_format, name), "log_level", "log_format")
+    lifecycle.metrics.add(lambda: process(lifecycle.metrics.service, version))
+    lifecycle.metrics.add(lambda: turns.families(lifecycle.metrics.service))
     try:
-        with asyncio.Runner(loop_factory=loop) as runner:
-            return runner.run(_serve(serve, settings))
+        with asyncio.Runner(loop_factory=lambda: (loop or _loop)(turns.watch)) as runner:
+            return runner.run(_serve(serve, settings, lifecycle))
     except KeyboardInterrupt:
         return 130
     except Exception:
@@ -71,10 +83,20 @@ def _selftest(name: str, version: str) -> int:
     return 1 if problems else 0
 
 
-async def _serve(serve: Callable[[AnySettings, Lifecycle], Awaitable[None]], settings: AnySettings) -> int:
-    lifecycle = Lifecycle()
+def _loop(watch: Watch) -> asyncio.AbstractEventLoop:
+    return asyncio.SelectorEventLoop(watch(selectors.DefaultSelector()))
+
+
+async def _serve(
+    serve: Callable[[AnySettings, Lifecycle], Awaitable[None]], settings: AnySettings, lifecycle: Lifecycle
+) -> int:
     lifecycle.install()
-    await serve(settings, lifecycle)
+    scraped = await Scraped.open(lifecycle.metrics, Path(settings.run_dir, "metrics"), metrics_listener())
+    try:
+        await serve(settings, lifecycle)
+    finally:
+        if scraped:
+            scraped.close()
     return lifecycle.exit_code
 
 

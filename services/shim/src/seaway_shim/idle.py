@@ -23,8 +23,13 @@ which nobody who starts a container is to wait for.
 """
 
 
-def loop(snapshot: Snapshot | None) -> asyncio.AbstractEventLoop:
-    """An event loop that gives back to `snapshot` whenever it is idle; without one, a plain loop."""
+def loop(
+    snapshot: Snapshot | None, watch: Callable[[selectors.BaseSelector], selectors.BaseSelector] | None = None
+) -> asyncio.AbstractEventLoop:
+    """An event loop that gives back to `snapshot` whenever it is idle; without one, a plain loop.
+
+    `watch` is what its selector is put into.
+    """
 
     def rest() -> None:
         if snapshot is not None and workers.dismiss():
@@ -34,7 +39,8 @@ def loop(snapshot: Snapshot | None) -> asyncio.AbstractEventLoop:
                 log.warning("Cannot give back memory: %s", error)
 
     workers = Workers()
-    made = asyncio.SelectorEventLoop(Selector(rest))
+    selector = Selector(rest)
+    made = asyncio.SelectorEventLoop(watch(selector) if watch else selector)
     made.set_default_executor(workers)
     return made
 
