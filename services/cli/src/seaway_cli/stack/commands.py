@@ -99,6 +99,9 @@ async def _up(
     except TimeoutError as error:
         print(f"seaway up: {error}", file=sys.stderr, flush=True)
         return 1
+    except OSError as error:
+        print(f"seaway up: cannot start the engine: {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
+        return 1
     finally:
         layout.pid_file.unlink(missing_ok=True)
     return 0
