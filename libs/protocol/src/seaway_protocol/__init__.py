@@ -12,7 +12,31 @@ from seaway_protocol.network import NETWORK
 from seaway_protocol.runtime import RUNTIME
 from seaway_protocol.shim import NURSERY, SHIM
 from seaway_protocol.supervisor import SUPERVISOR
+from seaway_protocol.upgrades import HOST_UPGRADES, UPGRADES
 
-INTERFACES: tuple[Interface, ...] = (SUPERVISOR, NURSERY, SHIM, RUNTIME, NETWORK, FLEET, EVERYONE, LEADER)
+INTERFACES: tuple[Interface, ...] = (
+    SUPERVISOR,
+    NURSERY,
+    SHIM,
+    RUNTIME,
+    NETWORK,
+    FLEET,
+    EVERYONE,
+    LEADER,
+    UPGRADES,
+    HOST_UPGRADES,
+)
 
-__all__ = ["EVERYONE", "FLEET", "INTERFACES", "LEADER", "NETWORK", "NURSERY", "RUNTIME", "SHIM", "SUPERVISOR"]
+__all__ = [
+    "EVERYONE",
+    "FLEET",
+    "HOST_UPGRADES",
+    "INTERFACES",
+    "LEADER",
+    "NETWORK",
+    "NURSERY",
+    "RUNTIME",
+    "SHIM",
+    "SUPERVISOR",
+    "UPGRADES",
+]

@@ -15,6 +15,7 @@ from seaway_protocol.network import NETWORK
 from seaway_protocol.runtime import RUNTIME
 from seaway_protocol.shim import NURSERY, SHIM
 from seaway_protocol.supervisor import SUPERVISOR
+from seaway_protocol.upgrades import HOST_UPGRADES, UPGRADES
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ PRINCIPALS: tuple[Principal, ...] = (
             *(shim.attach, shim.resize, shim.exec_start, shim.exec_inspect, shim.close_stdin),
             *(network.create, network.inspect, network.list_, network.remove),
             *(runtime.top, runtime.stats, runtime.features),
-            *(FLEET, EVERYONE, LEADER),
+            *(FLEET, EVERYONE, LEADER, UPGRADES),
         ),
         listens=(SUPERVISOR, NETWORK),
         flows=(SUPERVISOR, SHIM, FLEET),
@@ -88,8 +89,8 @@ PRINCIPALS: tuple[Principal, ...] = (
     ),
     Principal(
         "fleet",
-        serves=(FLEET, EVERYONE, LEADER),
-        calls=(supervisor.list_, supervisor.image_list, supervisor.disk_usage, FLEET, LEADER),
+        serves=(FLEET, EVERYONE, LEADER, UPGRADES, HOST_UPGRADES),
+        calls=(supervisor.list_, supervisor.image_list, supervisor.disk_usage, FLEET, LEADER, HOST_UPGRADES),
         listens=(SUPERVISOR, NETWORK),
         flows=(FLEET,),
         doc="this host's presence in a fleet",
