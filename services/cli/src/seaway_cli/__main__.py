@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import click
 
 from seaway_cli import __version__
 from seaway_cli.doctor.command import doctor, status
-from seaway_cli.engine.api import Engine, EngineError
+from seaway_cli.engine.api import Engine, EngineError, socket_path
 from seaway_cli.engine.fsck import fsck
 from seaway_cli.engine.verbs import VERBS
 from seaway_cli.fleet import fleet
@@ -30,8 +29,7 @@ from seaway_cli.watch import watch
 @click.pass_context
 def seaway(context: click.Context, socket: Path | None) -> None:
     """Containers whose engine can be replaced while they run."""
-    chosen = socket or Path(os.environ.get("SEAWAY_HOST", "/run/seaway/engine.sock").removeprefix("unix://"))
-    context.obj = Engine(chosen)
+    context.obj = Engine(socket_path(socket))
 
 
 for verb in (up, down, watch, status, doctor, upgrade, rollback, fsck, fleet, *VERBS):
@@ -41,7 +39,7 @@ for verb in (up, down, watch, status, doctor, upgrade, rollback, fsck, fleet, *V
 def main() -> None:
     """Run one verb. Refusals are one line on standard error and exit code 125, as docker has it; never a traceback."""
     try:
-        seaway.main(standalone_mode=False)
+        seaway.main(prog_name="seaway", standalone_mode=False)
     except EngineError as error:
         sys.exit(_refuse(str(error), 125 if "run" in sys.argv[1:3] else 1))
     except click.ClickException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 API = "/v1.44"
+DEFAULT_SOCKET = "/run/seaway/engine.sock"
+
+
+def socket_path(given: Path | None) -> Path:
+    """The engine's socket: the one given, that of $SEAWAY_HOST, or the host's own engine's."""
+    return given or Path(os.environ.get("SEAWAY_HOST", DEFAULT_SOCKET).removeprefix("unix://"))
 
 
 class EngineError(Exception):

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from seaway_cli.engine import names as known
 from seaway_cli.engine.api import Engine, EngineError
 from seaway_cli.engine.attached import Frames, raw_terminal, relay
 from seaway_cli.engine.options import container_body
@@ -42,9 +43,9 @@ def info(engine: Engine) -> None:
 
 
 @click.command()
-@click.argument("image")
-@click.option("--platform", default=None)
-@click.option("-q", "--quiet", is_flag=True)
+@click.argument("image", shell_complete=known.images)
+@click.option("--platform", default=None, metavar="OS/ARCH[/VARIANT]", help="the platform, where it isn't the host's")
+@click.option("-q", "--quiet", is_flag=True, help="no progress")
 @pass_engine
 def pull(engine: Engine, image: str, platform: str | None, quiet: bool) -> None:
     """Fetch an image from a registry."""
@@ -73,22 +74,41 @@ def _tagged(image: str) -> str:
 @click.option("-i", "--interactive", is_flag=True, help="keep standard input open")
 @click.option("-t", "--tty", is_flag=True, help="give it a terminal")
 @click.option("--rm", "remove", is_flag=True, help="remove it when it ends")
-@click.option("--name", default=None)
-@click.option("-e", "--env", multiple=True, metavar="KEY=VALUE")
-@click.option("-v", "--volume", multiple=True, metavar="SOURCE:TARGET[:ro]")
-@click.option("-p", "--publish", multiple=True, metavar="[ADDRESS:]HOST:CONTAINER[/udp]")
-@click.option("--network", default="bridge")
-@click.option("-w", "--workdir", default="")
-@click.option("-u", "--user", default="")
-@click.option("--entrypoint", default=None)
-@click.option("--hostname", default="")
-@click.option("-m", "--memory", default="0", metavar="BYTES", help="with a suffix b, k, m or g")
-@click.option("--cpus", default=0.0)
-@click.option("--privileged", is_flag=True)
-@click.option("--read-only", is_flag=True)
-@click.option("--init", is_flag=True)
-@click.option("--restart", default="no")
-@click.argument("image")
+@click.option("--name", default=None, help="what it is called; without it the engine makes a name up")
+@click.option("-e", "--env", multiple=True, metavar="KEY=VALUE", help="a variable of its environment; repeatable")
+@click.option(
+    "-v", "--volume", multiple=True, metavar="SOURCE:TARGET[:ro]", help="a volume or a path of the host; repeatable"
+)
+@click.option(
+    "-p",
+    "--publish",
+    multiple=True,
+    metavar="[ADDRESS:]HOST:CONTAINER[/udp]",
+    help="a port of the host that leads to one of its own; repeatable",
+)
+@click.option(
+    "--network",
+    default="bridge",
+    shell_complete=known.networks,
+    help="its network: a name, host, none or container:NAME",
+)
+@click.option("-w", "--workdir", default="", help="the directory where its command begins")
+@click.option("-u", "--user", default="", metavar="USER[:GROUP]", help="whom its command runs as")
+@click.option("--entrypoint", default=None, help="the program, in place of the image's")
+@click.option("--hostname", default="", help="what it calls itself")
+@click.option("-m", "--memory", default="0", metavar="BYTES", help="the most memory; with a suffix b, k, m or g")
+@click.option("--cpus", default=0.0, help="the most processor time, in processors; 0 is no limit")
+@click.option("--privileged", is_flag=True, help="let it do what the host's root may")
+@click.option("--read-only", is_flag=True, help="its root file system can't be written to")
+@click.option("--init", is_flag=True, help="put an init in front of its command")
+@click.option(
+    "--restart",
+    default="no",
+    metavar="POLICY",
+    shell_complete=known.policies,
+    help="when it is started again: no, always, unless-stopped or on-failure[:TIMES]",
+)
+@click.argument("image", shell_complete=known.images)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @pass_engine
 def run(engine: Engine, /, image: str, command: tuple[str, ...], **options: Any) -> None:
@@ -130,12 +150,12 @@ def _create(engine: Engine, image: str, body: dict[str, Any], name: str | None) 
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("-i", "--interactive", is_flag=True)
-@click.option("-t", "--tty", is_flag=True)
-@click.option("-e", "--env", multiple=True)
-@click.option("-w", "--workdir", default="")
-@click.option("-u", "--user", default="")
-@click.argument("container")
+@click.option("-i", "--interactive", is_flag=True, help="keep standard input open")
+@click.option("-t", "--tty", is_flag=True, help="give it a terminal")
+@click.option("-e", "--env", multiple=True, metavar="KEY=VALUE", help="a variable of its environment; repeatable")
+@click.option("-w", "--workdir", default="", help="the directory where it begins")
+@click.option("-u", "--user", default="", metavar="USER[:GROUP]", help="whom it runs as")
+@click.argument("container", shell_complete=known.running)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @pass_engine
 def exec_(engine: Engine, /, container: str, command: tuple[str, ...], **options: Any) -> None:
@@ -209,10 +229,10 @@ def images(engine: Engine) -> None:
 
 
 @click.command()
-@click.option("-f", "--follow", is_flag=True)
-@click.option("--tail", default="all")
-@click.option("-t", "--timestamps", is_flag=True)
-@click.argument("container")
+@click.option("-f", "--follow", is_flag=True, help="go on with what it writes from now on")
+@click.option("--tail", default="all", metavar="LINES", help="so many lines from the end")
+@click.option("-t", "--timestamps", is_flag=True, help="with the time of each line")
+@click.argument("container", shell_complete=known.containers)
 @pass_engine
 def logs(engine: Engine, container: str, follow: bool, tail: str, timestamps: bool) -> None:
     """Show a container's output."""
@@ -234,7 +254,7 @@ def logs(engine: Engine, container: str, follow: bool, tail: str, timestamps: bo
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=known.containers_and_images)
 @pass_engine
 def inspect(engine: Engine, names: tuple[str, ...]) -> None:
     """Show all there is to know about containers or images, as JSON."""
@@ -257,33 +277,36 @@ def events(engine: Engine) -> None:
         click.echo(json.dumps(event))
 
 
-def _each(name: str, method: str, route: str, summary: str, **query: Any) -> click.Command:
+def _each(name: str, method: str, route: str, summary: str, complete: known.Complete) -> click.Command:
     """A verb that does one thing to each of the things named, and echoes the names."""
 
     def act(names: tuple[str, ...], **options: Any) -> None:
         engine = click.get_current_context().find_object(Engine)
         assert engine is not None
         for each in names:
-            engine.ask(method, route.format(each), **query, **options)
+            engine.ask(method, route.format(each), **options)
             click.echo(each)
 
-    return click.command(name, help=summary)(click.argument("names", nargs=-1, required=True)(act))
+    named = click.argument("names", nargs=-1, required=True, shell_complete=complete)
+    return click.command(name, help=summary)(named(act))
 
 
-start = _each("start", "POST", "/containers/{}/start", "Start containers.")
+start = _each("start", "POST", "/containers/{}/start", "Start containers.", known.stopped)
 stop = click.option("-t", "t", type=int, default=None, help="seconds to wait before killing")(
-    _each("stop", "POST", "/containers/{}/stop", "Stop containers, gently first.")
+    _each("stop", "POST", "/containers/{}/stop", "Stop containers, gently first.", known.running)
 )
-kill = click.option("-s", "--signal", default="KILL")(
-    _each("kill", "POST", "/containers/{}/kill", "Send a signal to containers.")
+kill = click.option("-s", "--signal", default="KILL", help="which one, by name or number")(
+    _each("kill", "POST", "/containers/{}/kill", "Send a signal to containers.", known.running)
 )
-restart = _each("restart", "POST", "/containers/{}/restart", "Stop and start containers.")
+restart = _each("restart", "POST", "/containers/{}/restart", "Stop and start containers.", known.containers)
 rm = click.option("-f", "--force", is_flag=True, help="kill it first")(
     click.option("-v", "v", is_flag=True, help="its anonymous volumes too")(
-        _each("rm", "DELETE", "/containers/{}", "Remove containers.")
+        _each("rm", "DELETE", "/containers/{}", "Remove containers.", known.containers)
     )
 )
-rmi = click.option("-f", "--force", is_flag=True)(_each("rmi", "DELETE", "/images/{}", "Remove images."))
+rmi = click.option("-f", "--force", is_flag=True, help="also where several tags or containers need it")(
+    _each("rmi", "DELETE", "/images/{}", "Remove images.", known.images)
+)
 
 VERBS: tuple[click.Command, ...] = (
     version,
