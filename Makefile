@@ -57,6 +57,16 @@ upgrade-test:  ## install, upgrade and take back every package under a real syst
 	@$(MAKE) --no-print-directory $(TOX)
 	@$(TOX) run -e upgrade
 
+fleet-demo:  ## three hosts, a service on each; an upgrade in waves, and one that fails and is taken back, as it happens
+	@packaging/system-packages $(BUILD) $(RUN) $(TEST) debootstrap
+	@$(MAKE) --no-print-directory $(TOX)
+	@$(TOX) run -q -e fleet-demo
+
+fleet-test:  ## a fleet of hosts under real systemds: joined, seen, asked, upgraded in waves, and hurt meanwhile
+	@packaging/system-packages $(BUILD) $(RUN) $(TEST) debootstrap chromium chromium-driver
+	@$(MAKE) --no-print-directory $(TOX)
+	@$(TOX) run -e fleet
+
 dev:  ## one environment, .venv, with every package editable
 	@packaging/system-packages $(BUILD) $(RUN)
 	@$(MAKE) --no-print-directory $(TOX)
@@ -66,4 +76,4 @@ $(TOX):
 	@packaging/tools >/dev/null
 	@.tools/bin/uv pip install -q --python .tools/bin/python 'tox>=4.20' 'tox-uv>=1.11'
 
-.PHONY: help demo demo-down test quick bench faults soak packages upgrade-test dev
+.PHONY: help demo demo-down test quick bench faults soak packages upgrade-test fleet-demo fleet-test dev
