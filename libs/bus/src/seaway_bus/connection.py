@@ -20,7 +20,7 @@ from pathlib import Path
 
 from seaway_protocol.errors import Error, InvalidArgument, PermissionDenied, Unavailable
 
-from seaway_bus.session import Callback, Session
+from seaway_bus.session import Callback, Session, Traffic
 
 log = logging.getLogger("seaway.bus")
 
@@ -65,9 +65,10 @@ class Connection:
     on_violation: list[Callable[[str], None]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     reconnects: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
 
     def __post_init__(self) -> None:
-        self._session = Session(self.url, self._violated)
+        self._session = Session(self.url, self._violated, self.traffic)
         self._up = asyncio.Event()
         self._subscriptions: dict[int, Subscription] = {}
         self._numbers = itertools.count(1)
@@ -115,7 +116,7 @@ class Connection:
 
     async def _attempt(self) -> None:
         """One new session with all subscriptions; the errors are those of `open`."""
-        session = Session(self.url, self._violated)
+        session = Session(self.url, self._violated, self.traffic)
         await session.open(self.credentials, self.name, self.patience.connect)
         self._session = session
         for each in self._subscriptions.values():

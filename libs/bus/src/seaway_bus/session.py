@@ -27,6 +27,17 @@ log = logging.getLogger("seaway.bus")
 
 Callback = Callable[[Msg], object]
 
+
+@dataclass
+class Traffic:
+    """What has gone over the connection, in all its sessions."""
+
+    messages_in: int = 0
+    messages_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
 MOST_UNSENT = 32 * 1024 * 1024
 """Bytes that may wait for a server which doesn't read, before publishing is refused."""
 
@@ -59,14 +70,18 @@ class Identity:
 
 
 class Session(asyncio.Protocol):
-    """A connection, and the moment it ends. `violated` is called with what the server refuses us."""
+    """A connection, and the moment it ends. `violated` is called with what the server refuses us.
 
-    def __init__(self, url: str, violated: Callable[[str], None]) -> None:
+    What goes over it is added to `traffic`.
+    """
+
+    def __init__(self, url: str, violated: Callable[[str], None], traffic: Traffic) -> None:
         self.ended = asyncio.Event()
         self.error: Exception | None = None
         self.received = 0
         self._url = url
         self._violated = violated
+        self._traffic = traffic
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser = wire.Parser()
@@ -157,6 +172,7 @@ class Session(asyncio.Protocol):
             )
         if self._transport and self._transport.get_write_buffer_size() > MOST_UNSENT:
             raise Unavailable(f"cannot publish on {subject}: the bus at {self._url} doesn't read")
+        self._traffic.messages_out += 1
         self._write(*wire.publish(subject, reply, payload, headers))
 
     def subscribe(self, sid: int, subject: str, queue: str, callback: Callback) -> None:
@@ -190,7 +206,9 @@ class Session(asyncio.Protocol):
 
     def _flush(self) -> None:
         if self._unsent and self._transport and not self.ended.is_set():
-            self._transport.write(b"".join(self._unsent))
+            data = b"".join(self._unsent)
+            self._traffic.bytes_out += len(data)
+            self._transport.write(data)
         self._unsent.clear()
 
     # -- what arrives -------------------------------------------------------------------------------------------
@@ -202,6 +220,7 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand over what is complete."""
+        self._traffic.bytes_in += len(data)
         try:
             for said in self._parser.feed(data):
                 if isinstance(said, Msg):
@@ -215,6 +234,7 @@ class Session(asyncio.Protocol):
 
     def _hand_over(self, message: Msg) -> None:
         self.received += 1
+        self._traffic.messages_in += 1
         callback = self._callbacks.get(message.sid)
         if callback is None:
             return

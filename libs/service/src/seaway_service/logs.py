@@ -1,7 +1,7 @@
 """Log lines: structured entries for the journal, lines of JSON, or lines for people, of the same facts.
 
 Every line says which request it belongs to, where there is one: the trace that goes through all services, the call and
-the container. They come from whoever knows them (`told_by`, `always`) and from the line itself:
+the container. They come from whoever knows them (`tell`, `always`) and from the line itself:
 `log.warning("…", extra={"container": id})`.
 """
 
@@ -33,18 +33,24 @@ _OF_RECORD = {"container": "container", "container_name": "name"}
 _LONGEST = 64 * 1024
 """Characters of a message for the journal; datagrams end at about 200 KiB."""
 
-told_by: list[Callable[[], Mapping[str, str]]] = []
+_told_by: list[Callable[[], Mapping[str, str]]] = []
 """Who knows what is being handled: each is asked for every line, and gives words of `FIELDS`."""
 
 always: dict[str, str] = {}
 """What all lines of this process are about."""
 
 
+def tell(handled: Callable[[], Mapping[str, str]]) -> None:
+    """Ask this one for every line, too; once is enough."""
+    if handled not in _told_by:
+        _told_by.append(handled)
+
+
 def about(record: logging.LogRecord) -> dict[str, str]:
     """The words of `FIELDS` that a line is about; what it says itself comes before what is being handled."""
     found = dict(always)
-    for tell in told_by:
-        found.update(tell())
+    for handled in _told_by:
+        found.update(handled())
     for attribute, word in _OF_RECORD.items():
         if value := getattr(record, attribute, None):
             found[word] = str(value)
