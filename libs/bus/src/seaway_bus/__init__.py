@@ -9,6 +9,7 @@ from __future__ import annotations
 from seaway_bus.bus import Bus, connect
 from seaway_bus.connection import Patience
 from seaway_bus.context import (
+    concern,
     current_deadline,
     current_trace,
     detach,
@@ -17,6 +18,7 @@ from seaway_bus.context import (
     made_id,
     request_key,
     start_trace,
+    trace_id,
 )
 from seaway_bus.endpoints import Endpoints
 from seaway_bus.flow_end import Pace
@@ -35,6 +37,7 @@ __all__ = [
     "Receiver",
     "Sender",
     "Served",
+    "concern",
     "connect",
     "current_deadline",
     "current_trace",
@@ -44,4 +47,5 @@ __all__ = [
     "made_id",
     "request_key",
     "start_trace",
+    "trace_id",
 ]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 
 from seaway_protocol.errors import Conflict, DeadlineExceeded, Unavailable
 from seaway_protocol.kinds import Call, Event, Flow, Interface, Message
+from seaway_service import logs
+from seaway_service.metrics import Family
 
-from seaway_bus import context, failures, jetstream
+from seaway_bus import context, failures, figures, jetstream
 from seaway_bus.codec import decode, encode
 from seaway_bus.connection import Connection, Patience
 from seaway_bus.endpoints import Endpoints
@@ -65,6 +67,7 @@ async def connect(
     that it is started afresh. Raises PermissionDenied where the server refuses the credential, InvalidArgument
     where the credential can't be read, Unavailable where there is no server within `wait`.
     """
+    logs.tell(context.handled)
     path = Path(credentials) if credentials is not None else None
     connection = Connection(url, path, name, inbox or f"_INBOX_{name}", patience, on_lost)
     bus = Bus(connection, node, pace)
@@ -84,6 +87,7 @@ class Bus:
         self._pace = pace
         self._served: list[Served] = []
         self._ends: set[Any] = set()
+        self._figures = figures.Figures()
 
     @property
     def connected(self) -> bool:
@@ -94,6 +98,10 @@ class Bus:
     def violations(self) -> list[str]:
         """What the server refused us lately. Anything here is a bug, or a permission missing in the protocol."""
         return self._connection.violations
+
+    def metrics(self) -> Iterator[Family]:
+        """How this process uses the bus: its connection, what it asks and answers, events, flows."""
+        return figures.families(self.name, self._figures, self._connection, self._served, len(self._ends))
 
     async def __aenter__(self) -> Bus:
         return self
@@ -155,11 +163,12 @@ class Bus:
         if first_asked is not None:
             headers[context.AGAIN] = str(int(first_asked * 1000))
         asked = _Asked(subject, f"cannot {call.doc or call.name}", _who(call.interface.name, id))
-        reply = await self._ask(asked, payload, headers, deadline, patience)
-        error = failures.from_reply(reply.headers, reply.data)
-        if error:
-            raise error
-        return decode(reply.data, call.reply, f"the answer of {subject}")
+        with self._figures.asking(call):
+            reply = await self._ask(asked, payload, headers, deadline, patience)
+            error = failures.from_reply(reply.headers, reply.data)
+            if error:
+                raise error
+            return decode(reply.data, call.reply, f"the answer of {subject}")
 
     async def _ask(
         self, asked: _Asked, payload: bytes, headers: dict[str, str], deadline: float, patience: float
@@ -234,6 +243,7 @@ class Bus:
         `id` is any name; what isn't a subject token is escaped. Raises Unavailable where the bus is away for longer
         than `seconds` or the host has no event stream.
         """
+        self._figures.events.add(event.name)
         subject = event.subject(node or self.node, event_token(id))
         body = encode(payload, f"the event {event.name}")
         deadline = context.deadline_in(seconds)

@@ -34,6 +34,8 @@ _deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("seaway
 _trace: contextvars.ContextVar[str | None] = contextvars.ContextVar("seaway_trace", default=None)
 _key: contextvars.ContextVar[str] = contextvars.ContextVar("seaway_key", default="")
 _again: contextvars.ContextVar[float | None] = contextvars.ContextVar("seaway_again", default=None)
+_call: contextvars.ContextVar[str] = contextvars.ContextVar("seaway_call", default="")
+_container: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("seaway_container", default=("", ""))
 
 
 def current_deadline() -> float | None:
@@ -77,6 +79,30 @@ def made_id(purpose: str = "") -> str:
     """
     key = _key.get()
     return hashlib.sha256(f"{key} {purpose}".encode()).hexdigest() if key else secrets.token_hex(32)
+
+
+def handle(call: str) -> None:
+    """Say which call this task handles, such as `supervisor.start`, for what is logged meanwhile."""
+    _call.set(call)
+    _container.set(("", ""))
+
+
+def concern(container: str, name: str = "") -> None:
+    """Say which container, by its full id, the request being handled is about; the first word counts."""
+    if not _container.get()[0]:
+        _container.set((container, name))
+
+
+def handled() -> Mapping[str, str]:
+    """What is being handled, for a line in the journal: the call, its trace, and the container it is about."""
+    container, name = _container.get()
+    return {"call": _call.get(), "trace": trace_id(), "container": container, "name": name}
+
+
+def trace_id() -> str:
+    """The 32 hexadecimal digits of the trace of the request being handled; "" where there is none."""
+    parts = (_trace.get() or "").split("-")
+    return parts[1] if len(parts) > 1 else ""
 
 
 def start_trace(traceparent: str | None = None) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from seaway_protocol import page
 from seaway_protocol.errors import DeadlineExceeded, Error, Internal, Unavailable, Unsupported
 from seaway_protocol.kinds import Call, Interface, Message
+from seaway_service.metrics import Histogram
 
 from seaway_bus import context, failures
 from seaway_bus.answers import Answer, Answers
@@ -43,7 +44,8 @@ class Served:
         self._rooms = {call.name: asyncio.Semaphore(CONCURRENT) for call in handlers}
         self._tasks: set[asyncio.Task[None]] = set()
         self._unanswered: set[str] = set()
-        self._tallies = {call.name: Tally() for call in handlers}
+        self.tallies = {call.name: Tally() for call in handlers}
+        self.took = Histogram("call")
         self._subscriptions: list[Subscription] = []
 
     async def start(self, version: str, address: dict[str, str]) -> None:
@@ -55,7 +57,7 @@ class Served:
             name=f"seaway-{self.interface.name}",
             version=version,
             description=self.interface.doc or self.interface.name,
-            metadata={**address, "interface": str(self.interface.version), "protocol": _protocol_digest()},
+            metadata={**address, "interface": str(self.interface.version), "protocol": protocol_digest()},
             endpoints={call.name: (call.subject(**address), call.doc) for call, _ in self._calls.values()},
         )
         await self._connection.ready(10.0)
@@ -79,7 +81,7 @@ class Served:
         """Somebody looks for services."""
         if message.reply:
             with contextlib.suppress(Unavailable):
-                if (answer := self._face.answer(message.subject, self._tallies)) is not None:
+                if (answer := self._face.answer(message.subject, self.tallies)) is not None:
                     self._connection.publish(message.reply, answer)
 
     # -- one request --------------------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ class Served:
             self._connection.publish(request.reply, body, headers=headers)
 
     async def _handle(self, call: Call[Any, Any], handler: Handler, request: Msg) -> None:
-        tally, started = self._tallies[call.name], time.monotonic()
+        tally, started = self.tallies[call.name], time.monotonic()
         tally.asked += 1
         tally.running += 1
         try:
@@ -128,11 +130,14 @@ class Served:
         finally:
             self._unanswered.discard(request.reply)
             tally.running -= 1
-            tally.seconds += time.monotonic() - started
+            took = time.monotonic() - started
+            tally.seconds += took
+            self.took.observe(took, f"{self.interface.name}.{call.name}")
 
     async def _answer(self, call: Call[Any, Any], handler: Handler, request: Msg) -> Answer:
         headers = request.headers
         deadline = context.enter(headers)
+        context.handle(f"{self.interface.name}.{call.name}")
         act = functools.partial(self._act, call, handler, request.data, request.subject, deadline)
         key = headers.get(context.REQUEST) if call.changes else None
         return await (self._answers.once(f"{call.name} {key}", act) if key else act())
@@ -175,6 +180,6 @@ def _unexpected(error: Exception, subject: str) -> Error:
 
 
 @functools.cache
-def _protocol_digest() -> str:
+def protocol_digest() -> str:
     """The digest of the protocol this service was built with. Made once a process: a template pays for its forks."""
     return page.digest()
