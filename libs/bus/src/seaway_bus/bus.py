@@ -101,7 +101,7 @@ class Bus:
 
     def metrics(self) -> Iterator[Family]:
         """How this process uses the bus: its connection, what it asks and answers, events, flows."""
-        return figures.families(self.name, self._figures, self._connection, self._served, len(self._ends))
+        return figures.families(self._figures, self._connection, self._served, len(self._ends))
 
     async def __aenter__(self) -> Bus:
         return self

@@ -43,38 +43,36 @@ class Figures:
             self.asked.observe(time.monotonic() - began, name)
 
 
-def families(
-    service: str, figures: Figures, connection: Connection, served: Iterable[Served], flows: int
-) -> Iterator[Family]:
-    """All of it, labelled with who uses the bus."""
+def families(figures: Figures, connection: Connection, served: Iterable[Served], flows: int) -> Iterator[Family]:
+    """All of it."""
     traffic = connection.traffic
-    yield gauge("seaway_protocol_info", "The protocol it was built with", 1, service=service, digest=protocol_digest())
-    yield gauge("seaway_bus_connected", "Whether the bus is there", connection.connected, service=service)
+    yield gauge("seaway_protocol_info", "The protocol it was built with", 1, digest=protocol_digest())
+    yield gauge("seaway_bus_connected", "Whether the bus is there", connection.connected)
     doc = "How often the connection to the bus came back"
-    yield counter("seaway_bus_reconnects_total", doc, connection.reconnects, service=service)
-    yield gauge("seaway_bus_flows_open", "Ends of flows in this process", flows, service=service)
+    yield counter("seaway_bus_reconnects_total", doc, connection.reconnects)
+    yield gauge("seaway_bus_flows_open", "Ends of flows in this process", flows)
     for what, sent, received in (
         ("messages", traffic.messages_out, traffic.messages_in),
         ("bytes", traffic.bytes_out, traffic.bytes_in),
     ):
         ways = {"sent": sent, "received": received}
-        samples = [Sample({"service": service, "direction": way}, value) for way, value in ways.items()]
+        samples = [Sample({"direction": way}, value) for way, value in ways.items()]
         yield Family(f"seaway_bus_{what}_total", "counter", f"The {what} that went over the connection", samples)
     doc = "Events told"
-    yield Family("seaway_bus_events_total", "counter", doc, figures.events.samples(service=service))
+    yield Family("seaway_bus_events_total", "counter", doc, figures.events.samples())
     doc = "From asking a call to its answer"
-    yield Family("seaway_bus_call_seconds", "histogram", doc, figures.asked.samples(service=service))
+    yield Family("seaway_bus_call_seconds", "histogram", doc, figures.asked.samples())
     doc = "Calls whose answer was an error, or didn't come, by the kind of error"
-    yield Family("seaway_bus_call_failures_total", "counter", doc, figures.refused.samples(service=service))
+    yield Family("seaway_bus_call_failures_total", "counter", doc, figures.refused.samples())
     doc = "From the arrival of a call to the answer given here"
     for each in served:
-        yield Family("seaway_bus_answer_seconds", "histogram", doc, each.took.samples(service=service))
-        yield from _tallies(service, each)
+        yield Family("seaway_bus_answer_seconds", "histogram", doc, each.took.samples())
+        yield from _tallies(each)
 
 
-def _tallies(service: str, served: Served) -> Iterator[Family]:
+def _tallies(served: Served) -> Iterator[Family]:
     found = {f"{served.interface.name}.{name}": tally for name, tally in served.tallies.items() if tally.asked}
-    labels = {name: {"service": service, "call": name} for name in found}
+    labels = {name: {"call": name} for name in found}
     doc = "Calls answered here with an error"
     failed = [Sample(labels[name], tally.failed) for name, tally in found.items()]
     yield Family("seaway_bus_answer_failures_total", "counter", doc, failed)

@@ -62,8 +62,8 @@ def run(
     lifecycle, turns = Lifecycle(name.removeprefix("seaway-")), Turns()
     lifecycle.reloads(settings, lambda: load(kind, options.config))
     lifecycle.on_reload(lambda new: logs.configure(new.log_level, new.log_format, name), "log_level", "log_format")
-    lifecycle.metrics.add(lambda: process(lifecycle.metrics.service, version))
-    lifecycle.metrics.add(lambda: turns.families(lifecycle.metrics.service))
+    lifecycle.metrics.add(lambda: process(version))
+    lifecycle.metrics.add(turns.families)
     try:
         with asyncio.Runner(loop_factory=lambda: (loop or _loop)(turns.watch)) as runner:
             return runner.run(_serve(serve, settings, lifecycle))

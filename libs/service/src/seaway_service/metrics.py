@@ -56,10 +56,10 @@ class Counts:
         """Once more, or `by` more."""
         self._counts[values] = self._counts.get(values, 0) + by
 
-    def samples(self, **more: str) -> Iterator[Sample]:
-        """One for each combination of values that was seen; each with the labels `more`."""
+    def samples(self) -> Iterator[Sample]:
+        """One for each combination of values that was seen."""
         for values, count in self._counts.items():
-            yield Sample({**more, **dict(zip(self._labels, values, strict=True))}, count)
+            yield Sample(dict(zip(self._labels, values, strict=True)), count)
 
 
 class Histogram:
@@ -79,10 +79,10 @@ class Histogram:
         counts[bisect_left(self._bounds, value)] += 1
         total[0] += value
 
-    def samples(self, **more: str) -> Iterator[Sample]:
-        """The buckets, which contain each other, the sum and the count; each with the labels `more`."""
+    def samples(self) -> Iterator[Sample]:
+        """The buckets, which contain each other, the sum and the count."""
         for values, (counts, total) in self._seen.items():
-            labels = {**more, **dict(zip(self._labels, values, strict=True))}
+            labels = dict(zip(self._labels, values, strict=True))
             within = 0
             for bound, count in zip((*self._bounds, float("inf")), counts, strict=True):
                 within += count
@@ -91,11 +91,14 @@ class Histogram:
             yield Sample(labels, within, "_count")
 
 
-def text(families: Iterable[Family]) -> str:
-    """The exposition. Families of the same name become one; those without a sample are left out."""
+def text(families: Iterable[Family], **more: str) -> str:
+    """The exposition. Families of the same name become one; those without a sample are left out.
+
+    `more` are labels that all samples have.
+    """
     blocks: dict[str, tuple[str, list[str]]] = {}
     for family in families:
-        lines = [_line(family.name, sample) for sample in family.samples]
+        lines = [_line(family.name, sample, more) for sample in family.samples]
         if lines:
             head = f"# HELP {family.name} {_help(family.help)}\n# TYPE {family.name} {family.kind}\n"
             blocks.setdefault(family.name, (head, []))[1].extend(lines)
@@ -125,8 +128,8 @@ def number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(float(value))
 
 
-def _line(name: str, sample: Sample) -> str:
-    labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in sample.labels.items())
+def _line(name: str, sample: Sample, more: Labels) -> str:
+    labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in {**more, **sample.labels}.items())
     return f"{name}{sample.suffix}{'{' + labels + '}' if labels else ''} {number(sample.value)}\n"
 
 

@@ -16,20 +16,20 @@ _HERTZ = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def process(service: str, version: str, proc: Path = Path("/proc/self")) -> Iterator[Family]:
-    """The standard families of a process (proc_pid_stat(5), proc_pid_statm(5)), each labelled with the service."""
+def process(version: str, proc: Path = Path("/proc/self")) -> Iterator[Family]:
+    """The standard families of a process (proc_pid_stat(5), proc_pid_statm(5))."""
     fields = (proc / "stat").read_text().rpartition(")")[2].split()
     user, system, began = (int(fields[place]) / _HERTZ for place in (11, 12, 19))
     pages = (proc / "statm").read_text().split()
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    yield gauge("seaway_build_info", "The version that runs", 1, service=service, version=version)
-    yield counter("process_cpu_seconds_total", "Processor time, user and system", user + system, service=service)
-    yield gauge("process_resident_memory_bytes", "Memory in use", int(pages[1]) * _PAGE, service=service)
-    yield gauge("process_virtual_memory_bytes", "Memory that is mapped", int(pages[0]) * _PAGE, service=service)
-    yield gauge("process_open_fds", "Open descriptors", sum(1 for _ in (proc / "fd").iterdir()), service=service)
-    yield gauge("process_max_fds", "Descriptors that may be open", limit, service=service)
-    yield gauge("process_start_time_seconds", "When it began, Unix seconds", round(booted + began, 2), service=service)
+    yield gauge("seaway_build_info", "The version that runs", 1, version=version)
+    yield counter("process_cpu_seconds_total", "Processor time, user and system", user + system)
+    yield gauge("process_resident_memory_bytes", "Memory in use", int(pages[1]) * _PAGE)
+    yield gauge("process_virtual_memory_bytes", "Memory that is mapped", int(pages[0]) * _PAGE)
+    yield gauge("process_open_fds", "Open descriptors", sum(1 for _ in (proc / "fd").iterdir()))
+    yield gauge("process_max_fds", "Descriptors that may be open", limit)
+    yield gauge("process_start_time_seconds", "When it began, Unix seconds", round(booted + began, 2))
 
 
 class Turns:
@@ -43,10 +43,10 @@ class Turns:
         """The same selector, whose loop is watched."""
         return _Watched(selector, self._pause, self._begin)
 
-    def families(self, service: str) -> Iterator[Family]:
+    def families(self) -> Iterator[Family]:
         """One histogram."""
         doc = "How long the event loop was busy before it looked for what is new"
-        yield Family("seaway_event_loop_turn_seconds", "histogram", doc, self._took.samples(service=service))
+        yield Family("seaway_event_loop_turn_seconds", "histogram", doc, self._took.samples())
 
     def _begin(self) -> None:
         self._began = time.monotonic()

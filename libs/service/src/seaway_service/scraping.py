@@ -45,7 +45,10 @@ class Metrics:
         self._collectors.append(collector)
 
     async def text(self) -> str:
-        """The exposition. A collector that fails is left out, counted, and said in the journal."""
+        """The exposition, every sample labelled with the service.
+
+        A collector that fails is left out, counted, and said in the journal.
+        """
         found: list[Family] = []
         for collector in self._collectors:
             try:
@@ -55,8 +58,8 @@ class Metrics:
                 self._failures += 1
                 log.warning("Cannot collect some metrics: %s", error, exc_info=error)
         doc = "Parts of the metrics that couldn't be collected"
-        found.append(counter("seaway_metrics_failures_total", doc, self._failures, service=self.service))
-        return text(found)
+        found.append(counter("seaway_metrics_failures_total", doc, self._failures))
+        return text(found, service=self.service)
 
 
 class Scraped:

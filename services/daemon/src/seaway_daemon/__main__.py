@@ -32,6 +32,7 @@ async def serve(settings: DaemonSettings, lifecycle: Lifecycle) -> None:
         node=settings.node,
         on_lost=lambda _: lifecycle.stop(1),
     )
+    lifecycle.metrics.add(bus.metrics)
     happenings, keeper, given = Happenings(bus), Keeper(lifecycle.store), passed()
     engine = Engine(bus, happenings, settings, keeper)
     server = Server(engine)

@@ -65,6 +65,7 @@ async def _answer(
     bus = await _join(settings, lifecycle)
     if bus is None:
         return
+    lifecycle.metrics.add(bus.metrics)
     async with bus:
         await bus.serve(NETWORK, NetworkEndpoints.endpoints.bind(handlers(bus)), version=__version__)
         telling = asyncio.create_task(announcements.tell(bus))

@@ -23,6 +23,7 @@ async def serve(settings: RuntimeSettings, lifecycle: Lifecycle) -> None:
     if host.compile_seccomp:  # the filter nearly all containers have, so that the first one needn't wait for it
         host.compile_seccomp(default_seccomp({f"CAP_{name}" for name in DOCKER_CAPABILITIES}))
     bus = await connect(settings.bus_url, credentials=settings.credentials or None, name="runtime", node=settings.node)
+    lifecycle.metrics.add(bus.metrics)
     try:
         await bus.serve(RUNTIME, Runtime.endpoints.bind(Runtime(host)), version=VERSION)
         lifecycle.ready("serving plans")

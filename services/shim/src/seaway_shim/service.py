@@ -42,6 +42,7 @@ async def serve(template: Template, settings: ShimSettings, lifecycle: Lifecycle
         on_lost=lambda _: lifecycle.stop(1),
     ) as bus:
         nursery.bus = bus
+        lifecycle.metrics.add(bus.metrics)
         await bus.serve(NURSERY, Nursery.endpoints.bind(nursery), version=__version__)
         nursery.take_over()
         lifecycle.ready("forking shims")

@@ -33,6 +33,7 @@ async def serve(settings: SupervisorSettings, lifecycle: Lifecycle) -> None:
         node=settings.node,
         on_lost=lambda why: lifecycle.stop(1),
     )
+    lifecycle.metrics.add(bus.metrics)
     host = await make(settings, bus)
     host.outbox.start()
     served = await bus.serve(SUPERVISOR, Calls.endpoints.bind(Calls(host)), version=VERSION)
