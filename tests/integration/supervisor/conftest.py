@@ -9,7 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,22 @@ class Engine:
         draft = self.kill_orders.with_suffix(".draft")
         draft.write_text(when)
         draft.rename(self.kill_orders)
+
+    async def killed_at(self, orders: str, ask: Callable[[], Awaitable[object]]) -> bool:
+        """Ask; whether the supervisor came as far as to be killed. What it answers before its death must be so."""
+        self.order_death(orders)
+        asked = asyncio.ensure_future(ask())
+        while not asked.done() and not self.died("supervisor"):
+            await asyncio.wait([asked], timeout=0.02)
+        try:
+            self.kill_orders.unlink()
+        except FileNotFoundError:  # taken, perhaps at a write behind the answer
+            await eventually(lambda: self.died("supervisor"))
+            asked.cancel()
+            await asyncio.wait([asked])
+            return True
+        await asked
+        return False
 
     def died(self, name: str) -> bool:
         """Whether a process has ended by itself, or by its orders; then it may be started again."""

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from integration.supervisor.conftest import Engine
 from seaway_protocol import supervisor as wire
 from seaway_protocol.errors import NotFound
-from support.bus import eventually
 
 
 def furnished(engine: Engine) -> str:
@@ -71,20 +70,10 @@ async def is_sound(engine: Engine) -> None:
 
 async def killed_at(engine: Engine, orders: str, ask: Callable[[], Awaitable[None]]) -> bool:
     """Ask; whether the supervisor came as far as to be killed. Then it is started again."""
-    engine.order_death(orders)
-    asked = asyncio.ensure_future(ask())
-    while not asked.done() and not engine.died("supervisor"):
-        await asyncio.wait([asked], timeout=0.02)
-    try:
-        engine.kill_orders.unlink()
-    except FileNotFoundError:  # taken, perhaps at a write behind the answer
-        await eventually(lambda: engine.died("supervisor"))
-        asked.cancel()
-        await asyncio.wait([asked])
+    killed = await engine.killed_at(orders, ask)
+    if killed:
         engine.start("supervisor")
-        return True
-    await asked
-    return False
+    return killed
 
 
 async def killed_at_each(engine: Engine, steps: tuple[str, ...], ask: Callable[[], Awaitable[None]]) -> None:

@@ -125,7 +125,7 @@ VERBS = (
 async def test_killed_between_any_two_durable_writes(engine: Engine, verb: Verb) -> None:
     for orders in ("before 1", *(f"after {number}" for number in range(1, 20))):
         await _prepare(engine, verb.before)
-        if not await _killed(engine, verb, orders):
+        if not await engine.killed_at(orders, lambda: verb.ask(engine)):
             break
         engine.start("supervisor")
         await _is_true(engine)
@@ -165,23 +165,6 @@ async def _prepare(engine: Engine, state: str) -> None:
         await engine.ask(wire.start, wire.Reference(container="it"))
     if state == "paused":
         await engine.ask(wire.pause, wire.Reference(container="it"))
-
-
-async def _killed(engine: Engine, verb: Verb, orders: str) -> bool:
-    """Ask; whether the supervisor was killed at it. What it answers before its death must be so all the same."""
-    engine.order_death(orders)
-    asked = asyncio.ensure_future(verb.ask(engine))
-    while not asked.done() and not engine.died("supervisor"):
-        await asyncio.wait([asked], timeout=0.02)
-    try:
-        engine.kill_orders.unlink()
-    except FileNotFoundError:  # taken, perhaps at a write behind the answer
-        await eventually(lambda: engine.died("supervisor"))
-        asked.cancel()
-        await asyncio.wait([asked])
-        return True
-    await asked
-    return False
 
 
 async def _find(engine: Engine) -> Container | None:
