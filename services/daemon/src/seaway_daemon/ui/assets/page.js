@@ -12,7 +12,7 @@ const VIEWS = { hosts: ["Hosts", hosts], containers: ["Containers", containers],
 const PAUSE = 2000;
 const EVENTS = 300;
 
-const data = { fleet: {}, hosts: [], containers: [], upgrades: [], events: [], missing: [], errors: {} };
+const data = { fleet: {}, hosts: [], containers: [], upgrades: [], plans: {}, events: [], missing: [], errors: {} };
 const memory = { containers: {}, upgrades: {} };
 let shown = "";
 
@@ -29,7 +29,7 @@ function go(view, word, container) {
 
 function counts(view) {
   const count = { hosts: data.hosts.length, containers: data.containers.filter((each) => each.State === "running").length,
-    upgrades: data.upgrades.filter((each) => ["running", "paused"].includes(each.State)).length, events: 0 }[view];
+    upgrades: data.upgrades.filter(upgrades.underWay).length, events: 0 }[view];
   return count ? el("b", {}, String(count)) : null;
 }
 
@@ -58,8 +58,9 @@ function told(text, kind) {
 
 async function refresh() {
   try {
-    const [fleet, hosts, containers, upgrades] = await Promise.all([get("/fleet"), get("/fleet/hosts"), get("/fleet/containers", { all: 1 }), get("/fleet/upgrades")]);
-    Object.assign(data, { fleet, hosts: hosts.Items, containers: containers.Items, upgrades: upgrades.Items ?? [],
+    const [fleet, hosts, containers, plans] = await Promise.all([get("/fleet"), get("/fleet/hosts"), get("/fleet/containers", { all: 1 }), get("/fleet/upgrades")]);
+    Object.assign(data, { fleet, hosts: hosts.Items, containers: containers.Items, upgrades: plans.Items,
+      plans: await upgrades.details(plans.Items, memory.upgrades.chosen),
       missing: [...new Set([...(hosts.Missing ?? []), ...(containers.Missing ?? [])])], errors: { ...hosts.Errors, ...containers.Errors } });
     told(fleet.Connected ? "live" : "cut off from the fleet", fleet.Connected ? "good" : "bad");
   } catch (error) {
