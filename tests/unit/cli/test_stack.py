@@ -6,10 +6,12 @@ import signal
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 from seaway_cli.stack.checks import problems, unreachable
 from seaway_cli.stack.engine import toml
 from seaway_cli.stack.layout import Layout
+from seaway_cli.stack.options import settled_name
 from seaway_cli.stack.processes import describe_exit
 
 MOUNTS = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n"
@@ -67,3 +69,24 @@ def test_settings_survive_being_written_as_toml() -> None:
 
 def test_an_exit_is_told_in_words() -> None:
     assert describe_exit(3) == "exit code 3" and describe_exit(-signal.SIGKILL) == "SIGKILL"
+
+
+def test_a_host_keeps_the_name_that_it_was_given(tmp_path: Path) -> None:
+    layout = Layout.of(tmp_path)
+    assert settled_name(layout, "") == "local"
+    assert settled_name(layout, "h1") == settled_name(layout, "") == settled_name(layout, "h1") == "h1"
+    with pytest.raises(click.ClickException, match=r"cannot call this host 'h\.1': a name has letters"):
+        settled_name(layout, "h.1")
+
+
+@pytest.mark.parametrize(
+    ("there", "why"), [("run/shim/" + "a" * 64, "has containers as h1"), ("state/fleet", "fleet as h1")]
+)
+def test_a_name_that_others_rely_on_is_not_changed(tmp_path: Path, there: str, why: str) -> None:
+    layout = Layout.of(tmp_path)
+    settled_name(layout, "h1")
+    layout.bus.mkdir(parents=True)
+    (tmp_path / there).mkdir(parents=True)
+    assert settled_name(layout, "h1") == "h1"
+    with pytest.raises(click.ClickException, match=f"cannot call this host h2: .*{why}"):
+        settled_name(layout, "h2")

@@ -19,6 +19,7 @@ import click
 from seaway_cli.stack import purge
 from seaway_cli.stack.checks import host_problems, unreachable
 from seaway_cli.stack.layout import Layout
+from seaway_cli.stack.options import Options, settled_name
 from seaway_cli.stack.processes import write_pid
 from seaway_cli.stack.programs import opt
 
@@ -46,6 +47,8 @@ root_option = click.option(
     "--insecure-registry", "registries", multiple=True, help="a registry to speak plain HTTP with; repeatable"
 )
 @click.option("--docker-socket", is_flag=True, help=f"serve {DOCKER_SOCKET} as well, where nobody else does")
+@click.option("--node", default="", help="this host's name in a fleet; kept (what it was, or local)")
+@click.option("--fleet", is_flag=True, help="run the service that a host needs to be in a fleet, too")
 def up(
     root: Path | None,
     detach: bool,
@@ -54,6 +57,8 @@ def up(
     nats_server: str,
     registries: tuple[str, ...],
     docker_socket: bool,
+    node: str,
+    fleet: bool,
 ) -> None:
     """Run the whole stack on this host without systemd. Containers outlive it; see `seaway down`."""
     layout = Layout.of(root, opt())
@@ -73,26 +78,33 @@ def up(
             raise click.ClickException(why)
     if problems := host_problems(port):
         raise click.ClickException("\n       ".join(problems))
+    name = settled_name(layout, node)
     ensure_user(user)
     ensure_user("seaway-bus")
     layout.run.mkdir(parents=True, exist_ok=True)
     (layout.state / "log").mkdir(parents=True, exist_ok=True)
     if detach:
         _detach(layout)
-    sys.exit(asyncio.run(_up(layout, port, user, nats_server, registries, sockets)))
+    options = Options(
+        bus_port=port,
+        user=user,
+        nats_server=nats_server,
+        more_sockets=sockets,
+        extra={"supervisor": {"insecure_registries": list(registries)}} if registries else {},
+        node=name,
+        fleet=fleet,
+    )
+    sys.exit(asyncio.run(_up(layout, options)))
 
 
-async def _up(
-    layout: Layout, port: int, user: str, nats_server: str, registries: tuple[str, ...], sockets: tuple[Path, ...]
-) -> int:
+async def _up(layout: Layout, options: Options) -> int:
     from seaway_cli.stack.engine import (
         Stack,
         run_until_signal,
     )  # nats and aiohttp are slow to import for the other verbs
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    extra = {"supervisor": {"insecure_registries": list(registries)}} if registries else {}
-    stack = Stack(layout, bus_port=port, user=user, nats_server=nats_server, more_sockets=sockets, extra=extra)
+    stack = Stack(layout, options)
     write_pid(layout.pid_file, os.getpid())
     try:
         await run_until_signal(stack, lambda: print(READY_LINE, layout.socket, flush=True))

@@ -10,12 +10,13 @@ import os
 import pwd
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from seaway_bus.server import Configuration, ServerSettings, wait_ready, write_configuration
 
+from seaway_cli.stack.hub import HubProcess
 from seaway_cli.stack.layout import SERVICES, Layout
+from seaway_cli.stack.options import Options
 from seaway_cli.stack.processes import Process, Program, end_leftover, listen
 from seaway_cli.stack.programs import command
 
@@ -31,29 +32,21 @@ class Stack:
     def __init__(
         self,
         layout: Layout,
-        *,
-        bus_port: int,
-        user: str,
-        nats_server: str,
-        more_sockets: tuple[Path, ...],
-        extra: Mapping[str, Any],
+        options: Options,
     ) -> None:
-        self.layout, self._bus_port, self._user, self._nats_server, self._extra = (
-            layout,
-            bus_port,
-            user,
-            nats_server,
-            extra,
-        )
-        self._more_sockets = more_sockets
+        self.layout = layout
+        self._options = options
+        self._services = (*SERVICES, FLEET) if options.fleet or (layout.state / FLEET).exists() else SERVICES
         self._processes: list[Process] = []
+        self._hub = HubProcess(layout, BUS_USER)
 
     async def start(self) -> None:
         """Returns when every service has said that it is ready. Raises TimeoutError naming those that haven't."""
         self._make_directories()
         for name, marker in (
-            *((each, f"{self.layout.etc}/{each}.toml") for each in SERVICES),
+            *((each, f"{self.layout.etc}/{each}.toml") for each in (*SERVICES, FLEET)),
             ("bus", str(self.layout.bus)),
+            ("hub", str(self.layout.hub)),
         ):
             end_leftover(self.layout.run / "services" / f"{name}.pid", marker)
         bus = self._configure_bus()
@@ -71,12 +64,15 @@ class Stack:
             )
         )
         await asyncio.to_thread(wait_ready, bus, READY_SECONDS)
-        for name in SERVICES:
+        for name in self._services:
             self._run(self._service(name))
+        if FLEET in self._services:
+            self._hub.start()
         await self._wait_ready()
 
     async def stop(self) -> None:
         """Everything but containers and their shims, the bus last."""
+        await self._hub.stop()
         for process in reversed(self._processes):
             await process.stop()
 
@@ -103,30 +99,34 @@ class Stack:
         self.layout.etc.mkdir(parents=True, exist_ok=True)
 
     def _configure_bus(self) -> Configuration:
-        daemon, bus = pwd.getpwnam(self._user), pwd.getpwnam(BUS_USER)
+        daemon, bus = pwd.getpwnam(self._options.user), pwd.getpwnam(BUS_USER)
         store = self.layout.bus / "jetstream"
         store.mkdir(mode=0o700, exist_ok=True)
         os.chown(store, bus.pw_uid, bus.pw_gid)
         owners = {"daemon": daemon.pw_uid}
-        settings = ServerSettings(_NODE, store, port=self._bus_port, owners=owners, server=self._nats_server)
+        settings = ServerSettings(
+            self._options.node, store, port=self._options.bus_port, owners=owners, server=self._options.nats_server
+        )
         return write_configuration(self.layout.bus, settings)
 
     def _service(self, name: str) -> Program:
         if name != "daemon":
             return Program(name, command(name, self.layout))
-        group = _group("docker") or pwd.getpwnam(self._user).pw_gid
-        listeners = tuple(listen(path, group=group) for path in (self.layout.socket, *self._more_sockets))
-        return Program(name, command(name, self.layout), user=self._user, group=self._user, sockets=listeners)
+        group = _group("docker") or pwd.getpwnam(self._options.user).pw_gid
+        listeners = tuple(listen(path, group=group) for path in (self.layout.socket, *self._options.more_sockets))
+        return Program(
+            name, command(name, self.layout), user=self._options.user, group=self._options.user, sockets=listeners
+        )
 
     def _write_settings(self, bus: Configuration) -> None:
-        for name in SERVICES:
+        for name in self._services:
             (self.layout.etc / f"{name}.toml").write_text(
-                toml({**self._common(bus, name), **self._own(bus, name), **self._extra.get(name, {})})
+                toml({**self._common(bus, name), **self._own(bus, name), **self._options.extra.get(name, {})})
             )
 
     def _common(self, bus: Configuration, name: str) -> dict[str, Any]:
         return {
-            "node": _NODE,
+            "node": self._options.node,
             "bus_url": bus.url,
             "credentials": str(bus.credentials(_PRINCIPALS.get(name, name))),
             "run_dir": str(self.layout.run),
@@ -143,14 +143,17 @@ class Stack:
                 return {"socket": str(self.layout.socket)}
             case "shim":
                 return {"shim_key": str(bus.shim_key)}
+            case "fleet":
+                return {"engine_socket": str(self.layout.socket), "opt_dir": str(self.layout.opt)}
             case _:
                 return {}
 
 
-_NODE = "local"
-
 BUS_USER = "seaway-bus"
 """Whom nats-server runs as."""
+
+FLEET = "fleet"
+"""The service that a host needs to be in a fleet."""
 
 _PRINCIPALS = {"shim": "nursery"}
 """A service's name on the bus, where it isn't the service's own: the shims have credentials of theirs."""

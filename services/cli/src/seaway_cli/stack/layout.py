@@ -53,6 +53,11 @@ class Layout:
         return self.state / "bus"
 
     @property
+    def hub(self) -> Path:
+        """The configuration of the fleet's hub, where this host runs one."""
+        return self.state / "hub"
+
+    @property
     def bridge(self) -> str:
         """The default bridge's interface; at most 15 characters."""
         return f"seaway{self.tag}" if self.tag else "seaway0"
