@@ -22,6 +22,7 @@ from seaway_bus.context import (
 )
 from seaway_bus.endpoints import Endpoints
 from seaway_bus.flow_end import Pace
+from seaway_bus.gathering import Gathered
 from seaway_bus.occurrences import Occurrence, Occurrences
 from seaway_bus.receiver import Receiver
 from seaway_bus.sender import Sender
@@ -30,6 +31,7 @@ from seaway_bus.serving import Served
 __all__ = [
     "Bus",
     "Endpoints",
+    "Gathered",
     "Occurrence",
     "Occurrences",
     "Pace",

@@ -88,13 +88,19 @@ def command_line() -> argparse.ArgumentParser:
     configure.add_argument("--node", required=True, help="the host's name on the bus, a subject token")
     configure.add_argument("--store", type=Path, required=True, help="where JetStream keeps events")
     configure.add_argument("--port", type=int, default=4222, help="0 takes a free one and keeps it")
-    configure.add_argument("--owner", action="append", default=[], metavar="PRINCIPAL=USER")
+    configure.add_argument(
+        "--owner",
+        action="append",
+        default=[],
+        metavar="PRINCIPAL=USER",
+        help="a user who gets a principal's credential; repeatable",
+    )
     run = verbs.add_parser("run", help="become nats-server")
     for each in (configure, run):
         each.add_argument("--directory", type=Path, required=True, help="where the configuration is")
         each.add_argument("--server", default="", help="nats-server's path, where it isn't to be looked for")
     shown = verbs.add_parser("permissions", help="print who may say what")
-    shown.add_argument("--node", default="n1")
+    shown.add_argument("--node", default="n1", help="the host's name in the page")
     return parser
 
 

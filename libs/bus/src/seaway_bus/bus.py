@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,9 +23,10 @@ from seaway_bus.connection import Connection, Patience
 from seaway_bus.endpoints import Endpoints
 from seaway_bus.flow import WINDOW
 from seaway_bus.flow_end import Pace
+from seaway_bus.gathering import Gathered, Gathering
 from seaway_bus.occurrences import Occurrences, event_token
 from seaway_bus.receiver import Receiver
-from seaway_bus.requests import Disconnected, Lost, NoResponder, Requests
+from seaway_bus.requests import LOCAL, Disconnected, Lost, NoResponder, Requests
 from seaway_bus.sender import Sender
 from seaway_bus.serving import Served
 from seaway_bus.wire import Msg
@@ -83,7 +84,7 @@ class Bus:
         self.node = node
         self.name = connection.name
         self._connection = connection
-        self._requests = Requests(connection)
+        self._requests = Requests(connection, node)
         self._pace = pace
         self._served: list[Served] = []
         self._ends: set[Any] = set()
@@ -163,6 +164,8 @@ class Bus:
         if first_asked is not None:
             headers[context.AGAIN] = str(int(first_asked * 1000))
         asked = _Asked(subject, f"cannot {call.doc or call.name}", _who(call.interface.name, id))
+        if call.interface.reach != "host":
+            asked = replace(asked, answerer=address["node"] if "node" in call.interface.parts() else "")
         with self._figures.asking(call):
             reply = await self._ask(asked, payload, headers, deadline, patience)
             error = failures.from_reply(reply.headers, reply.data)
@@ -177,11 +180,11 @@ class Bus:
         first = str(int(time.time() * 1000))
         pause = _LOOK_AGAIN
         missing_until = time.monotonic() + patience
-        with self._requests.expecting(asked.subject) as pending:
+        with self._requests.expecting(asked.subject, asked.answerer) as pending:
             while True:
                 try:
                     await self._ready(asked, deadline)
-                    pending.send(payload, headers)
+                    pending.send(payload, asked.timed(headers, deadline))
                     return await pending.reply(asked.left(deadline), watched=asked.of_service)
                 except Disconnected:
                     pause = _LOOK_AGAIN  # the end of a session is noticed a few turns of the loop later
@@ -198,6 +201,25 @@ class Bus:
                 if (late := await pending.late(pause)) is not None:
                     return late
                 pause = min(pause * 1.5, 0.2)
+
+    async def gather(
+        self, call: Call[Q, R], request: Q, *, expected: Iterable[str] = (), seconds: float = 1.0
+    ) -> Gathered[R]:
+        """Ask every host of the fleet at once; returns when the `expected` nodes have answered, or after `seconds`.
+
+        Never fails for a host's sake: what one refused, or that it said nothing, stands in the result. Where no nodes
+        are named it takes the whole time. Raises Unavailable where this host's own bus is away, PermissionDenied
+        where it doesn't let us ask.
+        """
+        subject = call.subject()
+        payload = encode(request, f"the request of {subject}")
+        deadline = context.deadline_in(seconds)
+        asked = _Asked(subject, f"cannot {call.doc or call.name}", "the fleet", answerer="")
+        await self._ready(asked, deadline)
+        gathering = Gathering(call, expected)
+        with self._requests.gathering(subject, gathering) as reply_to:
+            self._connection.publish(subject, payload, reply_to, asked.timed(context.outgoing(deadline), deadline))
+            return await gathering.result(asked.left(deadline))
 
     async def _ready(self, asked: _Asked, deadline: float) -> None:
         """Wait for the bus. Raises Unavailable in the caller's words."""
@@ -217,10 +239,12 @@ class Bus:
     ) -> Served:
         """Answer an interface's calls, as `id` where its subject has one. When this returns, requests are routed here.
 
+        What is asked of everyone is answered by all who serve it, each as its node.
+
         Raises ValueError where a declared call has no handler, or a handler no declaration.
         """
         address = {"node": node or self.node, **({"id": id} if id is not None else {})}
-        served = Served(self._connection, interface, endpoints.handlers(interface))
+        served = Served(self._connection, interface, endpoints.handlers(interface), node or self.node)
         await served.start(version, address)
         self._served.append(served)
         return served
@@ -328,12 +352,20 @@ class Bus:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is asked for, in the words its failures are told in. `of_service` says that a service of ours answers."""
+    """What is asked for, in the words its failures are told in. `of_service` says that a service of ours answers.
+
+    `answerer` is whose answer is expected where the question leaves this host (`requests.LOCAL`).
+    """
 
     subject: str
     doing: str
     who: str
     of_service: bool = True
+    answerer: str | None = LOCAL
+
+    def timed(self, headers: dict[str, str], deadline: float) -> dict[str, str]:
+        """The headers with the time that is left instead of the deadline where another host's clock reads it."""
+        return headers if self.answerer is LOCAL else context.within(headers, deadline)
 
     def left(self, deadline: float) -> float:
         """Seconds until the deadline. Raises DeadlineExceeded where there are none."""

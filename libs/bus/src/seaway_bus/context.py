@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Coroutine, Mapping
@@ -17,6 +18,8 @@ from typing import Any, TypeVar
 
 DEADLINE = "Sw-Deadline"
 """Header: the absolute deadline, Unix time in milliseconds."""
+WITHIN = "Sw-Within"
+"""Header, instead of the deadline, of a request to another host, whose clock is its own: milliseconds it may take."""
 REQUEST = "Sw-Req"
 """Header: the idempotency key of a call that changes something."""
 AGAIN = "Sw-Again"
@@ -27,6 +30,8 @@ TIME = "Sw-Time"
 """Header: when an event happened, Unix time in milliseconds."""
 TRACE = "traceparent"
 """Header: W3C Trace Context, `00-<32 hex trace>-<16 hex parent>-<2 hex flags>`."""
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 T = TypeVar("T")
 
@@ -106,8 +111,12 @@ def trace_id() -> str:
 
 
 def start_trace(traceparent: str | None = None) -> str:
-    """Begin a trace in this task, or continue a given one: for whoever brings a request in from outside."""
-    trace = traceparent or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    """Begin a trace in this task, or continue a given one: for whoever brings a request in from outside.
+
+    A given one that isn't of the form is no trace.
+    """
+    given = traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None
+    trace = given or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
     _trace.set(trace)
     return trace
 
@@ -130,9 +139,17 @@ def outgoing(deadline: float) -> dict[str, str]:
     return headers
 
 
+def within(headers: Mapping[str, str], deadline: float) -> dict[str, str]:
+    """The same headers with the time that is left, now, instead of the deadline (Unix seconds)."""
+    left = max(0, int((deadline - time.time()) * 1000))
+    return {**{name: value for name, value in headers.items() if name != DEADLINE}, WITHIN: str(left)}
+
+
 def enter(headers: Mapping[str, str]) -> float | None:
     """Adopt what travels with an arriving request in this task; the deadline, in Unix seconds."""
-    deadline = _seconds(headers.get(DEADLINE, ""))
+    deadline, within = _seconds(headers.get(DEADLINE, "")), _seconds(headers.get(WITHIN, ""))
+    if within is not None:
+        deadline = time.time() + within
     _deadline.set(deadline)
     _trace.set(headers.get(TRACE))
     _key.set(headers.get(REQUEST, ""))

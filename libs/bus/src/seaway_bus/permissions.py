@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from seaway_protocol.kinds import WIRE, Call, Interface
+from seaway_protocol.kinds import ANSWERS, WIRE, Call, Interface
 from seaway_protocol.principals import PRINCIPALS, Principal
 
 from seaway_bus.discovery import DISCOVERY
@@ -39,6 +39,10 @@ def permissions(principal: Principal, node: str) -> Permissions:
     own = f"{inbox(name)}.>"
     publish = [own, *_calls(principal, node), *_flows(principal, node), *_events(principal, node)]
     subscribe = [own, *_served(principal, node, name), *_flows(principal, node), *_heard(principal, node)]
+    if any(interface.reach in ("everyone", "leader") for interface in principal.serves):
+        publish += [f"{ANSWERS}.*.*.*.*.{node}"]
+    if any(_interface(allowed).reach != "host" for allowed in principal.calls):
+        subscribe += [f"{ANSWERS}.{node}.{name}.>"]
     if principal.listens:
         publish += _reading(node)
     if principal.keeps_events:
@@ -50,10 +54,15 @@ def permissions(principal: Principal, node: str) -> Permissions:
 
 
 def _calls(principal: Principal, node: str) -> Iterator[str]:
-    """The calls it asks; a shim is any shim."""
+    """The calls it asks; a shim is any shim, and a host any host where its services answer others."""
     for allowed in principal.calls:
+        asked = "*" if _interface(allowed).reach == "fleet" else node
         for call in allowed.calls if isinstance(allowed, Interface) else (allowed,):
-            yield _subject(call, node, "*")
+            yield _subject(call, asked, "*")
+
+
+def _interface(allowed: Interface | Call[Any, Any]) -> Interface:
+    return allowed if isinstance(allowed, Interface) else allowed.interface
 
 
 def _served(principal: Principal, node: str, name: str) -> Iterator[str]:
@@ -90,9 +99,19 @@ def _flows(principal: Principal, node: str) -> Iterator[str]:
     for interface in principal.flows:
         if not interface.flows:
             continue
+        if interface.reach == "fleet":
+            yield from _fleet_flows(principal, interface, node)
+            continue
         per_container = "id" in set(interface.parts())
         containers = SELF if principal.per_container else "*"
         yield f"{WIRE}.io.{node}.{containers if per_container else interface.name}.>"
+
+
+def _fleet_flows(principal: Principal, interface: Interface, node: str) -> Iterator[str]:
+    """Those opened here by other hosts, and those that we open elsewhere; their owner is `fleet.<asking node>`."""
+    if interface in principal.serves:
+        yield f"{WIRE}.io.{node}.{interface.name}.*.>"
+    yield f"{WIRE}.io.*.{interface.name}.{node}.>"
 
 
 def _reading(node: str) -> list[str]:

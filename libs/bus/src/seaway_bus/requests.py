@@ -12,16 +12,22 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from seaway_protocol.errors import PermissionDenied, Unavailable
+from seaway_protocol.kinds import ANSWERS, answers_subject
 
 from seaway_bus import context
 from seaway_bus.connection import Connection
-from seaway_bus.wire import Msg
+from seaway_bus.gathering import Gathering
+from seaway_bus.wire import Msg, is_nobody
 
 SILENCE, LONGEST_SILENCE = 1.0, 2.0
 """Seconds without a reply after which the peer is asked whether it still has the request: at first, and at most."""
+
+LOCAL = None
+"""The answerer of a request that stays on this host's bus; else the node that answers, or "" where any may."""
 
 LOST = b"lost"
 """The reply of a peer that hasn't got the request: it, or the one before it, has ended meanwhile."""
@@ -42,9 +48,10 @@ class Lost(Exception):
 class Pending:
     """A request that may be sent several times. The reply to any of them, however late, is the reply."""
 
-    def __init__(self, requests: Requests, subject: str, reply_to: str) -> None:
+    def __init__(self, requests: Requests, subject: str, reply_to: str, answerer: str | None) -> None:
         self.subject = subject
         self.reply_to = reply_to
+        self.answerer = answerer
         self._requests = requests
         self._outcome: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
 
@@ -77,7 +84,7 @@ class Pending:
                     raise Lost
                 silence = min(silence * 1.5, LONGEST_SILENCE)
             reply = await self._outcome
-        if _is_nobody(reply):
+        if is_nobody(reply):
             raise NoResponder
         return reply
 
@@ -88,38 +95,84 @@ class Pending:
         if not await _within(self._outcome, seconds) or self._outcome.exception():
             return None
         reply = self._outcome.result()
-        return None if _is_nobody(reply) else reply
+        return None if is_nobody(reply) else reply
 
 
 class Requests:
-    """The pending requests of one connection."""
+    """The pending requests of one connection, of this host's services and of other hosts'."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, node: str) -> None:
         self._connection = connection
-        self._prefix = f"{connection.inbox}.{secrets.token_hex(8)}."
-        self._pending: dict[str, Pending] = {}
+        process = secrets.token_hex(8)
+        self._local = f"{connection.inbox}.{process}"
+        self._fleet = answers_subject(node, connection.name, process)
+        self._listens_to_fleet = False
+        self._expected: dict[str, Callable[[Msg], None]] = {}
+        self._pending: set[Pending] = set()
         self._count = 0
         connection.on_disconnect.append(self._drop)
         connection.on_violation.append(self._refuse)
 
     def open(self) -> None:
         """Listen for replies."""
-        self._connection.subscribe(self._prefix + "*", self._arrived)
+        self._connection.subscribe(f"{self._local}.*", self._arrived)
 
     @contextlib.contextmanager
-    def expecting(self, subject: str) -> Iterator[Pending]:
-        """A request to a subject, whose reply is heard until the block ends."""
+    def hearing(self, answerer: str | None, hear: Callable[[Msg], None]) -> Iterator[str]:
+        """A reply subject, what comes to which is heard until the block ends."""
         self._count += 1
-        reply_to = f"{self._prefix}{self._count}"
-        pending = self._pending[reply_to] = Pending(self, subject, reply_to)
+        if answerer is not LOCAL and not self._listens_to_fleet:
+            self._listens_to_fleet = True
+            self._connection.subscribe(f"{self._fleet}.>", self._arrived)
+        key = f"{self._local if answerer is LOCAL else self._fleet}.{self._count}"
+        self._expected[key] = hear
         try:
-            yield pending
+            yield f"{key}.{answerer}" if answerer else key
         finally:
-            self._pending.pop(reply_to, None)
+            del self._expected[key]
 
-    async def send(self, subject: str, payload: bytes, headers: dict[str, str] | None, seconds: float) -> Msg:
+    @contextlib.contextmanager
+    def gathering(self, subject: str, gathering: Gathering[Any]) -> Iterator[str]:
+        """The reply subject of a question to all hosts, whose answers are heard until the block ends."""
+
+        def refuse(violation: str) -> None:
+            if _is_about(violation, subject):
+                gathering.refuse(PermissionDenied(self._refusal(subject)))
+
+        self._connection.on_disconnect.append(gathering.give_up)
+        self._connection.on_violation.append(refuse)
+        try:
+            with self.hearing("", gathering.hear) as reply_to:
+                yield reply_to
+        finally:
+            self._connection.on_disconnect.remove(gathering.give_up)
+            self._connection.on_violation.remove(refuse)
+
+    @contextlib.contextmanager
+    def expecting(self, subject: str, answerer: str | None = LOCAL) -> Iterator[Pending]:
+        """A request to a subject, whose reply is heard until the block ends."""
+
+        def hear(reply: Msg) -> None:
+            pending.settle(reply)
+
+        with self.hearing(answerer, hear) as reply_to:
+            pending = Pending(self, subject, reply_to, answerer)
+            self._pending.add(pending)
+            try:
+                yield pending
+            finally:
+                self._pending.discard(pending)
+
+    async def send(
+        self,
+        subject: str,
+        payload: bytes,
+        headers: dict[str, str] | None,
+        seconds: float,
+        answerer: str | None = LOCAL,
+    ) -> Msg:
         """The reply to one request, sent once. Raises what `Pending.reply` raises."""
-        with self.expecting(subject) as pending:
+        with self.expecting(subject, answerer) as pending:
             pending.send(payload, headers)
             return await pending.reply(seconds)
 
@@ -137,7 +190,7 @@ class Requests:
         know the question, which refuses it as one that comes after its deadline.
         """
         headers = {context.PENDING: request.reply_to, context.DEADLINE: str(int((time.time() - 1) * 1000))}
-        with self.expecting(request.subject) as question:
+        with self.expecting(request.subject, request.answerer) as question:
             question.send(b"", headers)
             try:
                 return (await question.reply(SILENCE)).data == LOST
@@ -147,18 +200,21 @@ class Requests:
                 return False
 
     def _arrived(self, reply: Msg) -> None:
-        if pending := self._pending.get(reply.subject):
-            pending.settle(reply)
+        key = reply.subject
+        if key.startswith(ANSWERS):
+            key = ".".join(key.split(".", 6)[:6])
+        if hear := self._expected.get(key):
+            hear(reply)
 
     def _drop(self) -> None:
         """Wake every request that waits for a reply over the connection that broke."""
-        for pending in self._pending.values():
+        for pending in list(self._pending):
             pending.settle(Disconnected())
 
     def _refuse(self, violation: str) -> None:
         """End the requests to a subject that the server has just refused; it says so only on the side."""
-        for pending in self._pending.values():
-            if f'"{pending.subject.lower()}"' in violation.lower():
+        for pending in list(self._pending):
+            if _is_about(violation, pending.subject):
                 pending.settle(PermissionDenied(self._refusal(pending.subject)))
 
     def _refusal(self, subject: str) -> str:
@@ -172,5 +228,6 @@ async def _within(outcome: asyncio.Future[Msg], seconds: float) -> bool:
     return outcome.done()
 
 
-def _is_nobody(reply: Msg) -> bool:
-    return not reply.data and reply.headers.get("Status") == "503"
+def _is_about(violation: str, subject: str) -> bool:
+    """Whether the server's refusal names a subject."""
+    return f'"{subject.lower()}"' in violation.lower()

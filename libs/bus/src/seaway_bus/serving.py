@@ -15,7 +15,7 @@ from typing import Any
 
 from seaway_protocol import page
 from seaway_protocol.errors import DeadlineExceeded, Error, Internal, Unavailable, Unsupported
-from seaway_protocol.kinds import Call, Interface, Message
+from seaway_protocol.kinds import ANSWERS, Call, Interface, Message
 from seaway_service.metrics import Histogram
 
 from seaway_bus import context, failures
@@ -32,13 +32,20 @@ log = logging.getLogger("seaway.bus")
 CONCURRENT = 256
 """Requests of one call handled at a time; more wait in their order. Calls don't take each other's room."""
 
+_ANSWERED = ("_INBOX",)
+"""How the reply subjects of requests begin that stay on a host's bus."""
+
 
 class Served:
     """An interface being answered. `stop` takes it off the bus once the requests being handled are answered."""
 
-    def __init__(self, connection: Connection, interface: Interface, handlers: dict[Call[Any, Any], Handler]) -> None:
+    def __init__(
+        self, connection: Connection, interface: Interface, handlers: dict[Call[Any, Any], Handler], node: str
+    ) -> None:
         self._connection = connection
         self.interface = interface
+        self._answers_to = _ANSWERED if interface.reach == "host" else (ANSWERS,)
+        self._signature = f".{node}" if interface.reach in ("everyone", "leader") else ""
         self._calls = {call.name: (call, handler) for call, handler in handlers.items()}
         self._answers = Answers()
         self._rooms = {call.name: asyncio.Semaphore(CONCURRENT) for call in handlers}
@@ -60,9 +67,10 @@ class Served:
             metadata={**address, "interface": str(self.interface.version), "protocol": protocol_digest()},
             endpoints={call.name: (call.subject(**address), call.doc) for call, _ in self._calls.values()},
         )
+        queue = "" if self.interface.reach == "everyone" else QUEUE
         await self._connection.ready(10.0)
         self._subscriptions = [
-            self._connection.subscribe(f"{self.interface.subject.format(**address)}.*", self._accept, QUEUE),
+            self._connection.subscribe(f"{self.interface.subject.format(**address)}.*", self._accept, queue),
             self._connection.subscribe(DISCOVERY, self._discovered),
         ]
         await self._connection.settle(10.0)
@@ -87,8 +95,11 @@ class Served:
     # -- one request --------------------------------------------------------------------------------------------
 
     def _accept(self, request: Msg) -> None:
-        """Start handling. What wants no answer is no call of ours: nobody would learn what came of it."""
-        if not request.reply:
+        """Start handling. What wants no answer is no call of ours: nobody would learn what came of it.
+
+        Nor is what wants it elsewhere than where answers go: whoever asks must not have us speak in our name to others.
+        """
+        if not request.reply.startswith(self._answers_to):
             return
         name = request.subject.rpartition(".")[2]
         if name not in self._calls:
@@ -103,17 +114,21 @@ class Served:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _reply(self, request: Msg, payload: bytes, headers: dict[str, str] | None = None) -> None:
+        """Answer; where many may, in our node's name. Raises Unavailable while the bus is away."""
+        self._connection.publish(request.reply + self._signature, payload, headers=headers)
+
     def _tell_pending(self, question: Msg, asked: str) -> None:
         """Say whether the request whose reply goes to `asked` is being handled here."""
         with contextlib.suppress(Unavailable):
-            self._connection.publish(question.reply, b"" if asked in self._unanswered else LOST)
+            self._reply(question, b"" if asked in self._unanswered else LOST)
 
     def _refuse(self, request: Msg, name: str) -> None:
         """A call that only a later version of us knows."""
         error = Unsupported(f"cannot {name}: the {self.interface.name} of this version has no such call")
         headers, body = failures.to_reply(error, f"{self.interface.name} at {request.subject}")
         with contextlib.suppress(Unavailable):
-            self._connection.publish(request.reply, body, headers=headers)
+            self._reply(request, body, headers)
 
     async def _handle(self, call: Call[Any, Any], handler: Handler, request: Msg) -> None:
         tally, started = self.tallies[call.name], time.monotonic()
@@ -122,7 +137,7 @@ class Served:
         try:
             async with self._rooms[call.name]:
                 answer = await self._answer(call, handler, request)
-            self._connection.publish(request.reply, answer.payload, headers=answer.headers)
+            self._reply(request, answer.payload, answer.headers)
             tally.answered += 1
             tally.failed += answer.failed
         except Unavailable:

@@ -26,6 +26,11 @@ class Msg:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+def is_nobody(reply: Msg) -> bool:
+    """Whether it is the server's word that nobody listens to what was asked."""
+    return not reply.data and reply.headers.get("Status") == "503"
+
+
 @dataclass(slots=True)
 class Control:
     """Anything else: INFO, PING, PONG, +OK, -ERR, and the rest of its line."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from seaway_protocol.actor import Actor
-from seaway_protocol.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unavailable, Unsupported
+from seaway_protocol.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from seaway_protocol.kinds import Call, Empty, Flow, Interface, Message
 from seaway_protocol.types import PortBinding
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from string import Formatter
-from typing import TYPE_CHECKING, Generic, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -38,6 +38,9 @@ class Empty(Message):
 Request = TypeVar("Request", bound=Message)
 Reply = TypeVar("Reply", bound=Message)
 Payload = TypeVar("Payload", bound=Message)
+
+Reach = Literal["host", "fleet", "everyone", "leader"]
+"""Which hosts' services an interface's subject addresses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +106,10 @@ class Flow:
 class Interface:
     """Everything one service answers and announces. `subject` is a template of `{node}` and perhaps `{id}`.
 
-    Each declaration belongs to one interface, which it learns here: `shim.start.interface is SHIM`.
+    `reach` says who may be asked: services of one's own host alone ("host"), the same of any host of the fleet
+    ("fleet"), every host at once, each of which answers ("everyone"), or whichever host leads ("leader"); the subjects
+    of the last two name no node. Each declaration belongs to one interface, which it learns here:
+    `shim.start.interface is SHIM`.
     """
 
     name: str
@@ -113,6 +119,7 @@ class Interface:
     events: tuple[Event[Message], ...] | tuple[Event[object], ...] = ()  # type: ignore[type-var]
     flows: tuple[Flow, ...] = ()
     doc: str = ""
+    reach: Reach = "host"
 
     if TYPE_CHECKING:
         # Declarations are generic in their payloads and invariant; a tuple of them has no common type to name.
@@ -125,6 +132,7 @@ class Interface:
             events: tuple[object, ...] = (),
             flows: tuple[Flow, ...] = (),
             doc: str = "",
+            reach: Reach = "host",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -154,3 +162,17 @@ def _is_token(word: str) -> bool:
 def flow_subject(node: str, owner: str, flow: str, kind: str) -> str:
     """`sw1.io.<node>.<owner>.<flow>.<data|ctl>`; the owner is a container's id or a service's name."""
     return f"{WIRE}.io.{node}.{owner}.{flow}.{kind}"
+
+
+ANSWERS = f"{WIRE}.ans"
+"""What crosses from host to host is answered below it."""
+
+
+def answers_subject(asker: str, principal: str, process: str) -> str:
+    """Below it one process hears the answers of other hosts: `sw1.ans.<asking node>.<principal>.<process>`.
+
+    Then come the request's number and the answering node: the asking host alone may listen there, and the answering
+    host alone may speak, since its name stands last. Whoever asks hosts whose names it doesn't know leaves the name
+    out of the reply subject, and each host that answers adds its own.
+    """
+    return f"{ANSWERS}.{asker}.{principal}.{process}"

@@ -236,7 +236,7 @@ upgrade_rollback = Call(
 UPGRADES = Interface(
     name="upgrades",
     version=1,
-    subject="sw1.ctl.fleet",
+    subject="sw1.ctl.upgrades",
     calls=(
         upgrade_create,
         upgrade_list,
@@ -247,6 +247,7 @@ UPGRADES = Interface(
         upgrade_rollback,
     ),
     doc="the fleet's upgrades, answered by its leader alone",
+    reach="leader",
 )
 
 upgrade_host = Call(
@@ -261,7 +262,8 @@ upgrade_host = Call(
 HOST_UPGRADES = Interface(
     name="host_upgrades",
     version=1,
-    subject="sw1.cmd.{node}.fleet",
+    subject="sw1.cmd.{node}.upgrades",
     calls=(upgrade_host,),
     doc="one host's part of an upgrade of the fleet, asked by the leader",
+    reach="fleet",
 )
