@@ -123,7 +123,8 @@ def _package(
     for source, target in [*package.files, *((f"systemd/{u}", f"usr/lib/systemd/system/{u}") for u in package.units)]:
         (root / target).parent.mkdir(parents=True, exist_ok=True)
         (root / target).write_bytes((sources / source).read_bytes())
-    for points_to, link in package.links:
+    _write_manual(sources, package, root)
+    for points_to, link in (*package.links, *package.programs(ours[0].scripts)):
         (root / link).parent.mkdir(parents=True, exist_ok=True)
         (root / link).symlink_to(points_to)
     control = archive.Control(
@@ -137,6 +138,16 @@ def _package(
     )
     archive.write_documents(root, control, when, tuple(line.format(name=package.name) for line in _OVERRIDES))
     return archive.write(root, control, _scripts(package, version), dist, when)
+
+
+def _write_manual(sources: Path, package: Package, root: Path) -> None:
+    """Man pages, and what shells complete by, as the code that is in the package says."""
+    site = root / f"opt/seaway/{package.service}/.package/lib/{environment.PYTHON}/site-packages"
+    manual = (f"/usr/bin/{environment.PYTHON}", "-s", "-B", sources / "packaging/manual")
+    imports = {"PYTHONPATH": str(site)}
+    run(*manual, "pages", package.project, root / "usr/share/man", environment=imports)
+    if package.service == "cli":
+        run(*manual, "completion", root / "usr/share", environment=imports)
 
 
 def _metapackage(closures: dict[str, list[wheels.Project]], root: Path, dist: Path, when: int) -> Path:

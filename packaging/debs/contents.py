@@ -6,6 +6,7 @@ None depends on another, so that they install in any order; the metapackage `sea
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -32,6 +33,11 @@ class Package:
     """What a purge removes below /var/lib/seaway."""
     user: str = ""
     """What a purge removes from the users."""
+
+    def programs(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """Links to the service's programs, from where people's shells find them."""
+        place = "bin" if self.service == "cli" else "sbin"
+        return [(f"/opt/seaway/{self.service}/current/bin/{name}", f"usr/{place}/{name}") for name in names]
 
     @property
     def selftest(self) -> str:
@@ -90,7 +96,6 @@ PACKAGES = (
         unit="seaway-runtime.service",
         units=("seaway-runtime.service",),
         files=(_settings("runtime"),),
-        links=(("/opt/seaway/runtime/current/bin/seaway-runtime", "usr/sbin/seaway-runtime"),),
         depends=("libseccomp2",),
     ),
     Package(
@@ -119,17 +124,26 @@ PACKAGES = (
         summary="Docker Engine HTTP API of the Seaway container engine",
         description="What docker, docker-py and compose talk to.",
         unit="seaway-daemon.service",
-        units=("seaway-daemon.service", "seaway-daemon.socket"),
-        enabled=("seaway-daemon.socket",),
+        units=("seaway-daemon.service", "seaway-daemon.socket", "seaway-daemon-metrics.socket"),
+        enabled=("seaway-daemon.socket", "seaway-daemon-metrics.socket"),
         files=(_settings("daemon"),),
         user="seaway",
+    ),
+    Package(
+        service="fleet",
+        project="services/fleet",
+        summary="presence in a fleet of the Seaway container engine",
+        description="Joining a fleet of hosts, being seen and asked there, and being upgraded in waves.",
+        unit="seaway-fleet.service",
+        units=("seaway-fleet.service", "seaway-hub.service", "seaway-hub.path"),
+        files=(_settings("fleet"),),
+        state=("fleet", "hub"),
     ),
     Package(
         service="cli",
         project="services/cli",
         summary="command line of the Seaway container engine",
         description="The everyday verbs, over the engine's HTTP API.",
-        links=(("/opt/seaway/cli/current/bin/seaway", "usr/bin/seaway"),),
     ),
 )
 

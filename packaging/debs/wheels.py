@@ -70,7 +70,7 @@ def closure(sources: Path, path: str, extra: str = "") -> tuple[list[Project], l
 
 def copy(sources: Path, target: Path, version: str = "") -> None:
     """What goes into packages, copied, since building writes beside it; with another version where one is given."""
-    for part in ("libs", "services", "systemd", "packaging/locks", "packaging/settings"):
+    for part in ("libs", "services", "systemd", "packaging/locks", "packaging/manual", "packaging/settings"):
         shutil.copytree(sources / part, target / part, ignore=shutil.ignore_patterns(*_NOT_SOURCES))
     for file in target.glob("*/*/pyproject.toml"):
         if version:

@@ -11,7 +11,7 @@ _SIMPLE = {inspect.BoolType: "true or false", inspect.StrType: "text", inspect.A
 
 
 def words(kind: inspect.Type) -> str:
-    """A type as a person reads it: `whole number from 1 to 65535`, `list of text`, `"debug", "info" or "error"`."""
+    """A type as a person reads it: `whole number from 1 to 65535`, `list, each text`, `"debug", "info" or "error"`."""
     match kind:
         case inspect.Metadata(type=inner, extra_json_schema=schema, extra=extra):
             said = str((schema or {}).get("description", "")) or words(inner)
@@ -21,11 +21,11 @@ def words(kind: inspect.Type) -> str:
         case inspect.LiteralType(values=values):
             return _either([f'"{each}"' for each in values])
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
-            return f"list of {words(item)}"
+            return f"list, each {words(item)}"
         case inspect.TupleType(item_types=items):
             return f"list of {len(items)}: {', '.join(map(words, items))}"
         case inspect.DictType(value_type=value):
-            return f"table of {words(value)}"
+            return f"table, each value {words(value)}"
         case inspect.StructType(fields=fields):
             return f"table with {', '.join(each.encode_name for each in fields)}"
     return _SIMPLE.get(type(kind), type(kind).__name__)
