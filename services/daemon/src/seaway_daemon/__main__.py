@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from functools import partial
+from pathlib import Path
 
 from seaway_bus import connect
 from seaway_service import EXIT_CONFIG, Lifecycle, passed, run
@@ -14,10 +15,11 @@ from seaway_daemon import __version__
 from seaway_daemon.conversation.keeper import Keeper
 from seaway_daemon.conversations import TALKS
 from seaway_daemon.engine import Engine
+from seaway_daemon.figures import whole_host
 from seaway_daemon.happenings import Happenings
 from seaway_daemon.listening import CannotListen
 from seaway_daemon.server import Server
-from seaway_daemon.settings import DaemonSettings
+from seaway_daemon.settings import LIVE, DaemonSettings
 
 _LEAVE = 2.0
 """Seconds for taking leave of the bus."""
@@ -34,8 +36,11 @@ async def serve(settings: DaemonSettings, lifecycle: Lifecycle) -> None:
     )
     lifecycle.metrics.add(bus.metrics)
     happenings, keeper, given = Happenings(bus), Keeper(lifecycle.store), passed()
-    engine = Engine(bus, happenings, settings, keeper)
+    engine = Engine(bus, happenings, settings, keeper, lifecycle.metrics)
     server = Server(engine)
+    lifecycle.metrics.add(keeper.metrics)
+    lifecycle.metrics.page = partial(whole_host, lifecycle.metrics, Path(settings.run_dir, "metrics"))
+    lifecycle.on_reload(server.reload, *LIVE)
     try:
         happenings.start()
         places = await server.start(given)

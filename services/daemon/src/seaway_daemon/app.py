@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from urllib.parse import unquote
 
 from aiohttp import web
 from seaway_bus import start_trace
+from seaway_bus.context import handle
 from seaway_protocol.errors import Error, Internal, NotFound
 
 from seaway_daemon.api import errors, origin
 from seaway_daemon.api.request import Request
 from seaway_daemon.engine import Engine
+from seaway_daemon.figures import Requests
+from seaway_daemon.headers import traced
 from seaway_daemon.hijack import asks_to_upgrade
 from seaway_daemon.routes import Table
 from seaway_daemon.version import split
 
 log = logging.getLogger("seaway.daemon")
+
+_ROUTE = "seaway.route"
+"""Where a request keeps the pattern of its path."""
 
 
 class App:
@@ -26,10 +33,20 @@ class App:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._table = Table()
+        self._requests = Requests()
+        engine.metrics.add(self._requests.families)
 
     async def __call__(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         start_trace(http.headers.get("traceparent"))
+        began = time.monotonic()
+        response = await self._respond(http)
+        self._requests.answered(http.method, http.get(_ROUTE, ""), response.status, began)
+        if not response.prepared:
+            response.headers.update(traced())
+        return response
+
+    async def _respond(self, http: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._answer(http)
         except Error as error:
@@ -46,6 +63,8 @@ class App:
             return _refused(http, errors.answer(NotFound("page not found")))
         origin.check(http.method, http.headers)
         route, names = found
+        http[_ROUTE] = route.path
+        handle(f"{http.method} {route.path}")
         request = Request(http, self._engine, version, {name: unquote(value) for name, value in names.items()})
         return await route.handler(request)
 

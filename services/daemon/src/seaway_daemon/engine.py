@@ -10,6 +10,7 @@ from seaway_bus import Bus
 from seaway_protocol import supervisor
 from seaway_protocol.kinds import Call, Message
 from seaway_protocol.types import Container, Image
+from seaway_service import Metrics
 
 from seaway_daemon.conversation.keeper import Keeper
 from seaway_daemon.happenings import Happenings
@@ -25,14 +26,15 @@ SHIM_PATIENCE = 5.0
 """Seconds for which the shim of a container is waited for: killed, until another has adopted the container."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Engine:
-    """The rest of the engine as the daemon sees it."""
+    """The rest of the engine as the daemon sees it. `settings` are replaced when they are read again."""
 
     bus: Bus
     happenings: Happenings
     settings: DaemonSettings
     keeper: Keeper = field(default_factory=Keeper)
+    metrics: Metrics = field(default_factory=lambda: Metrics("daemon"))
 
     async def ask(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from seaway_bus import current_trace
+
 from seaway_daemon import __version__
 from seaway_daemon.version import NEWEST
 
@@ -14,5 +16,13 @@ STANDARD_HEADERS: Mapping[str, str] = {
     "Server": f"Seaway/{__version__} (linux)",
 }
 """On every answer, as Docker's clients expect."""
+
+
+
+def traced() -> Mapping[str, str]:
+    """The header by which who asked finds the request in the journals of all services: its W3C Trace Context."""
+    trace = current_trace()
+    return {"Traceparent": trace} if trace else {}
+
 
 JSON_HEADERS: Mapping[str, str] = {**STANDARD_HEADERS, "Content-Type": "application/json"}

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from seaway_daemon.headers import STANDARD_HEADERS
+from seaway_daemon.headers import STANDARD_HEADERS, traced
 
 _MOST = 256 * 1024
 """Bytes read ahead of the reader; beyond that the client isn't read from."""
@@ -202,7 +202,7 @@ def head(content_type: str, *, upgraded: bool = False, chunked: bool = False) ->
     """
     headers = {"Content-Type": content_type, "Connection": "Upgrade" if upgraded else "close"}
     headers |= {"Upgrade": "tcp"} if upgraded else {"Transfer-Encoding": "chunked"} if chunked else {}
-    return _head("101 UPGRADED" if upgraded else "200 OK", {**headers, **STANDARD_HEADERS})
+    return _head("101 UPGRADED" if upgraded else "200 OK", {**headers, **STANDARD_HEADERS, **traced()})
 
 
 def whole(response: web.Response) -> bytes:

@@ -10,6 +10,7 @@ import ssl
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from seaway_service import Passed
 
@@ -80,8 +81,24 @@ def _answers(path: Path) -> bool:
         return True
 
 
-def tls(settings: DaemonSettings) -> tuple[str, int, ssl.SSLContext] | None:
-    """Address, port and context to serve TCP with; None where it isn't asked for. Raises CannotListen."""
+class Certificates:
+    """The TLS context of new connections, as an event loop asks for it. Replaced while others go on with theirs."""
+
+    def __init__(self, settings: DaemonSettings) -> None:
+        """Raises CannotListen."""
+        self._context = _context(settings)
+
+    def renew(self, settings: DaemonSettings) -> None:
+        """Read the files again. Raises CannotListen; then the former ones stay."""
+        self._context = _context(settings)
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+        """As ssl.SSLContext does: the one method that an event loop's server calls, once for each connection."""
+        return self._context.wrap_bio(*arguments, **options)
+
+
+def tls(settings: DaemonSettings) -> tuple[str, int, Certificates] | None:
+    """Address, port and certificates to serve TCP with; None where it isn't asked for. Raises CannotListen."""
     if not settings.tcp:
         return None
     files = (settings.tls_certificate, settings.tls_key, settings.tls_authority)
@@ -92,6 +109,10 @@ def tls(settings: DaemonSettings) -> tuple[str, int, ssl.SSLContext] | None:
     host, _, port = settings.tcp.rpartition(":")
     if not port.isdigit():
         raise CannotListen(f"cannot serve on {settings.tcp}: it isn't address:port")
+    return host.strip("[]"), int(port), Certificates(settings)
+
+
+def _context(settings: DaemonSettings) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
@@ -100,4 +121,4 @@ def tls(settings: DaemonSettings) -> tuple[str, int, ssl.SSLContext] | None:
         context.load_verify_locations(settings.tls_authority)
     except OSError as error:
         raise CannotListen(f"cannot serve on {settings.tcp}: cannot use its TLS files: {error}") from error
-    return host.strip("[]"), int(port), context
+    return context

@@ -147,6 +147,7 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/configs/{name}", no_swarm, "write"),
     Route("POST", "/configs/{name}/update", no_swarm, "write"),
     # --- Seaway's own ------------------------------------------------------------------------------------------------
+    Route("GET", "/metrics", seaway.metrics, "read"),
     Route("GET", "/seaway/check", seaway.check, "read"),
     Route("POST", "/seaway/check", seaway.mend, "write"),
     Route("POST", "/seaway/shims/upgrade", seaway.upgrade_shims, "write"),

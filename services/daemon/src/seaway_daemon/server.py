@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 from aiohttp import web
 from seaway_service import Passed
@@ -16,6 +18,7 @@ from seaway_daemon import listening
 from seaway_daemon.app import App
 from seaway_daemon.engine import Engine
 from seaway_daemon.hijack import Connection
+from seaway_daemon.settings import DaemonSettings
 
 log = logging.getLogger("seaway.daemon")
 
@@ -31,36 +34,47 @@ class Server:
     """The HTTP server of one daemon."""
 
     def __init__(self, engine: Engine) -> None:
-        self._settings = engine.settings
+        self._engine = engine
+        self._certificates: listening.Certificates | None = None
         self._http = web.Server(App(engine), handler_cancellation=True)
         self._servers: list[asyncio.Server] = []
         self._own: list[tuple[Path, int]] = []
 
     async def start(self, passed: Iterable[Passed] = ()) -> list[str]:
         """Listen on every socket that was passed to us, else on our own; where. Raises CannotListen."""
-        places = []
+        places, settings = [], self._engine.settings
         sockets = listening.listeners(passed)
         for each in sockets:
             await self._serve_unix(each)
             places.append(each.getsockname())
         if not sockets:
-            for path in self._settings.socket_paths():
-                await self._serve_unix(listening.unix(path, self._settings.socket_mode, self._settings.socket_group))
+            for path in settings.socket_paths():
+                await self._serve_unix(listening.unix(path, settings.socket_mode, settings.socket_group))
                 self._own.append((path, path.stat().st_ino))
                 places.append(str(path))
-        if tcp := listening.tls(self._settings):
-            host, port, context = tcp
+        if tcp := listening.tls(settings):
+            host, port, self._certificates = tcp
+            context = cast(ssl.SSLContext, self._certificates)
             loop = asyncio.get_running_loop()
             self._servers.append(await loop.create_server(self._connection, host, port, ssl=context))
-            places.append(f"{self._settings.tcp} (mutual TLS)")
+            places.append(f"{settings.tcp} (mutual TLS)")
         return places
+
+    def reload(self, settings: DaemonSettings) -> None:
+        """Go on with these settings; new connections get the certificates that the files have now. Raises CannotListen.
+
+        Connections that are open stay as they are.
+        """
+        if self._certificates:
+            self._certificates.renew(settings)
+        self._engine.settings = settings
 
     async def _serve_unix(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self._servers.append(await loop.create_unix_server(self._connection, sock=listener, backlog=1024))
 
     def _connection(self) -> Connection:
-        access = {} if self._settings.access_log else {"access_log": None}
+        access = {} if self._engine.settings.access_log else {"access_log": None}
         return Connection(self._http, loop=asyncio.get_running_loop(), **_LIMITS, **access)
 
     async def stop(self) -> None:
@@ -74,4 +88,4 @@ class Server:
         for connection in self._http.connections:
             connection.close()  # which ends the idle ones at once; shutdown would wait for their next request
         # aiohttp waits this long for the handlers, then as long again for those it has told, then cancels them.
-        await self._http.shutdown(self._settings.stop_seconds / 2)
+        await self._http.shutdown(self._engine.settings.stop_seconds / 2)

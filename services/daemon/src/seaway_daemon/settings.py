@@ -13,6 +13,10 @@ ModeBits = Annotated[int, Meta(ge=0, le=0o777, description="permission bits, suc
 Address = Annotated[str, Meta(pattern=r"^(.+:\d{1,5})?$", description='address:port, or ""')]
 
 
+LIVE = ("access_log", "max_body", "stop_seconds", "tls_certificate", "tls_key", "tls_authority")
+"""What changes with a reload, without a restart."""
+
+
 class DaemonSettings(Settings, frozen=True, kw_only=True):
     """The settings of `/etc/seaway/daemon.toml`."""
 

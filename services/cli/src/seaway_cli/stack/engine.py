@@ -94,6 +94,10 @@ class Stack:
     def _make_directories(self) -> None:
         for directory in ("services", "notify", "netns", "shim"):
             (self.layout.run / directory).mkdir(parents=True, exist_ok=True)
+        # The daemon gathers all metrics: sockets in this directory get its group (inode(7), the set-group-id bit).
+        self.layout.metrics.mkdir(mode=0o750, exist_ok=True)
+        os.chown(self.layout.metrics, 0, pwd.getpwnam(self._options.user).pw_gid)
+        self.layout.metrics.chmod(0o2750)
         for directory in ("log", "bus", "supervisor", "network", "images", "containers", "volumes"):
             (self.layout.state / directory).mkdir(parents=True, exist_ok=True, mode=0o711)
         self.layout.etc.mkdir(parents=True, exist_ok=True)
@@ -114,9 +118,9 @@ class Stack:
             return Program(name, command(name, self.layout))
         group = _group("docker") or pwd.getpwnam(self._options.user).pw_gid
         listeners = tuple(listen(path, group=group) for path in (self.layout.socket, *self._options.more_sockets))
-        return Program(
-            name, command(name, self.layout), user=self._options.user, group=self._options.user, sockets=listeners
-        )
+        metrics = listen(self.layout.metrics / "daemon.sock")
+        user = self._options.user
+        return Program(name, command(name, self.layout), user=user, group=user, sockets=listeners, metrics=metrics)
 
     def _write_settings(self, bus: Configuration) -> None:
         for name in self._services:

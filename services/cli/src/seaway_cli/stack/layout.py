@@ -43,6 +43,11 @@ class Layout:
         return self.run / "engine.sock"
 
     @property
+    def metrics(self) -> Path:
+        """The sockets on which services tell their metrics."""
+        return self.run / "metrics"
+
+    @property
     def pid_file(self) -> Path:
         """The process id of `seaway up`."""
         return self.run / "up.pid"

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seaway_service import EXIT_CONFIG
+from seaway_service.descriptors import METRICS
 
 from seaway_cli.stack.layout import Layout
 from seaway_cli.stack.notifications import MOST, Notifications
@@ -54,13 +55,17 @@ os.execv(sys.argv[2 + count], sys.argv[2 + count :])
 
 @dataclass(frozen=True)
 class Program:
-    """One service: what to run and as whom. `sockets` are handed over as descriptors from 3 on, in order."""
+    """One service: what to run and as whom.
+
+    `sockets` are handed over as descriptors from 3 on, in order, and behind them the one for `metrics`.
+    """
 
     name: str
     command: tuple[str, ...]
     user: str | None = None
     group: str | None = None
     sockets: tuple[socket.socket, ...] = ()
+    metrics: socket.socket | None = None
     notifies: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -124,7 +129,10 @@ class Process:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         self._notify.read()  # what the last one has stored at its very end
-        passed = (*((_LISTENER, each.fileno()) for each in self.program.sockets), *self._notify.stored())
+        listeners = [(_LISTENER, each.fileno()) for each in self.program.sockets]
+        if self.program.metrics:
+            listeners.append((METRICS, self.program.metrics.fileno()))
+        passed = (*listeners, *self._notify.stored())
         # The log is opened for each start, so that a file moved away by a log rotation is let go.
         with self._layout.log(self.program.name).open("ab") as output:
             child = await asyncio.create_subprocess_exec(

@@ -17,7 +17,7 @@ from seaway_daemon.api.query import Query
 from seaway_daemon.conversation.keeper import Talk
 from seaway_daemon.conversation.topics import Topic
 from seaway_daemon.engine import Engine
-from seaway_daemon.headers import JSON_HEADERS, STANDARD_HEADERS
+from seaway_daemon.headers import JSON_HEADERS, STANDARD_HEADERS, traced
 from seaway_daemon.version import ApiVersion
 
 B = TypeVar("B", bound=Body)
@@ -112,5 +112,5 @@ def nothing(status: int = 204) -> web.Response:
 
 def stream(content_type: str = "application/json", status: int = 200) -> web.StreamResponse:
     """An answer whose length isn't known; it must still be prepared."""
-    headers = {**STANDARD_HEADERS, "Content-Type": content_type}
+    headers = {**STANDARD_HEADERS, **traced(), "Content-Type": content_type}
     return web.StreamResponse(status=status, headers=headers)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 from seaway_protocol import shim, supervisor
 from seaway_protocol.check import Finding
+from seaway_service.metrics import CONTENT_TYPE
 
 from seaway_daemon.api.request import Request, json
+from seaway_daemon.headers import STANDARD_HEADERS
 
 
 async def check(request: Request) -> web.StreamResponse:
@@ -17,6 +19,12 @@ async def check(request: Request) -> web.StreamResponse:
 async def mend(request: Request) -> web.StreamResponse:
     """`POST /seaway/check`: look, and settle what is found."""
     return await _check(request, mend=True)
+
+
+async def metrics(request: Request) -> web.StreamResponse:
+    """`GET /metrics`: the metrics of all services of this host, as Prometheus reads them."""
+    headers = {**STANDARD_HEADERS, "Content-Type": CONTENT_TYPE}
+    return web.Response(body=(await request.engine.metrics.page()).encode(), headers=headers)
 
 
 async def upgrade_shims(request: Request) -> web.StreamResponse:

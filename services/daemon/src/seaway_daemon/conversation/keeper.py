@@ -11,12 +11,13 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
 from seaway_service import Passed, Store
+from seaway_service.metrics import Family, counter, gauge
 
 from seaway_daemon.conversation import topics
 from seaway_daemon.conversation.connection import OVER, Conversation, Hangups, Kept, Unkept
@@ -40,6 +41,7 @@ class Keeper:
         self._store = store
         self._hangups: Hangups | None = None
         self._running: dict[asyncio.Task[None], Conversation] = {}
+        self._resumed = 0
 
     async def begin(self, http: web.BaseRequest, topic: topics.Topic, talk: Talk, content_type: str = "") -> TakenOver:
         """Take the connection from the HTTP server and let `talk` use it; what the handler then returns.
@@ -85,7 +87,15 @@ class Keeper:
                 self._drop(name)
                 for descriptor in descriptors:
                     os.close(descriptor)
-        return len(self._running)
+        self._resumed = len(self._running)
+        return self._resumed
+
+    def metrics(self) -> Iterator[Family]:
+        """How many there are, and how many were taken over."""
+        doc = "Clients that attach, follow logs or events, wait, …"
+        yield gauge("seaway_conversations_open", doc, len(self._running))
+        doc = "Conversations of the daemon before that went on with this one"
+        yield counter("seaway_conversations_resumed_total", doc, self._resumed)
 
     def _go_on(self, name: str, descriptors: list[int], talks: Mapping[type[Any], Callable[[Any], Talk]]) -> None:
         sockets = [each for each in descriptors if stat.S_ISSOCK(os.fstat(each).st_mode)]
