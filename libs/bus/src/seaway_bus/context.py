@@ -11,7 +11,6 @@ import asyncio
 import contextvars
 import hashlib
 import re
-import re
 import secrets
 import time
 from collections.abc import Coroutine, Mapping
@@ -31,8 +30,6 @@ TIME = "Sw-Time"
 """Header: when an event happened, Unix time in milliseconds."""
 TRACE = "traceparent"
 """Header: W3C Trace Context, `00-<32 hex trace>-<16 hex parent>-<2 hex flags>`."""
-
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 

@@ -18,7 +18,6 @@ STANDARD_HEADERS: Mapping[str, str] = {
 """On every answer, as Docker's clients expect."""
 
 
-
 def traced() -> Mapping[str, str]:
     """The header by which who asked finds the request in the journals of all services: its W3C Trace Context."""
     trace = current_trace()
