@@ -25,7 +25,7 @@ from seaway_daemon.api import (
 )
 from seaway_daemon.api.refused import no_plugins, no_swarm, not_in_swarm, unsupported
 from seaway_daemon.api.route import Route
-from seaway_daemon.fleet import openapi
+from seaway_daemon.fleet import openapi, seeing
 from seaway_daemon.ui import pages
 
 ROUTES: tuple[Route, ...] = (
@@ -152,6 +152,11 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/seaway/check", seaway.mend, "write"),
     Route("POST", "/seaway/shims/upgrade", seaway.upgrade_shims, "write"),
     # --- the fleet ---------------------------------------------------------------------------------------------------
+    Route("GET", "/fleet/hosts", seeing.hosts, "read"),
+    Route("GET", "/fleet/hosts/{name}", seeing.host, "read"),
+    Route("GET", "/fleet/containers", seeing.containers, "read"),
+    Route("GET", "/fleet/images", seeing.images, "read"),
+    Route("GET", "/fleet/df", seeing.disk_usage, "read"),
     Route("GET", "/fleet/openapi.json", openapi.describing(lambda: ROUTES), "read"),
     # --- the page ----------------------------------------------------------------------------------------------------
     Route("GET", "/ui", pages.beside, "read"),

@@ -29,7 +29,9 @@ LIST_FILTERS = (
     "volume",
 )
 
-_STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+"""What a container can be."""
+
 _HEALTH = ("starting", "healthy", "unhealthy", "none")
 
 
@@ -46,7 +48,7 @@ def select(
     Without `everything`, a limit, or a filter that implies it, only those that run. `images` are needed for the
     filter `ancestor` alone.
     """
-    statuses = filters.one_of("status", _STATUSES)
+    statuses = filters.one_of("status", STATUSES)
     filters.one_of("health", _HEALTH)
     if filters.values_of("isolation") not in ((), ("default",), ("",)):
         raise Unsupported("containers have no isolation to filter by on Linux")
