@@ -3,8 +3,8 @@
     packaging/packages [--out DIR] [--sources DIR] [--version VERSION] [--only SERVICE]… [--lock]
 
 `--sources` are others than this checkout's. `--version` builds it under another version than the sources say (for tests
-of upgrades). `--lock` writes packaging/locks/ anew instead: what each service needs of others, each version with its
-hashes.
+of upgrades). `--lock` writes packaging/locks/ anew instead, or those of `--only`: what each service needs of others,
+each version with its hashes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from debs import archive, environment, wheels
-from debs.contents import META, PACKAGES, Package
+from debs.contents import META, OPTIONAL, PACKAGES, Package
 from debs.programs import run
 
 SOURCES = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def main() -> int:
     uv = Path(run(SOURCES / "packaging/tools"))
     try:
         if options.lock:
-            _lock(uv)
+            _lock(uv, options.only)
         else:
             _build(uv, options)
     except subprocess.CalledProcessError as error:
@@ -62,10 +62,12 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _lock(uv: Path) -> None:
+def _lock(uv: Path, only: list[str] | None) -> None:
     locks = SOURCES / "packaging" / "locks"
-    wanted = {each.service: wheels.closure(SOURCES, each.project, each.extra)[1] for each in PACKAGES}
-    wanted["build"] = ["setuptools>=77"]
+    packages = [each for each in PACKAGES if not only or each.service in only]
+    wanted = {each.service: wheels.closure(SOURCES, each.project, each.extra)[1] for each in packages}
+    if not only:
+        wanted["build"] = ["setuptools>=77"]
     for name, requirements in wanted.items():
         compile_ = (uv, "pip", "compile", "-q", "--generate-hashes", "--no-header", "--no-annotate", "--upgrade")
         run(*compile_, "--python-version", "3.11", "-o", locks / f"{name}.txt", "-", text="\n".join(requirements))
@@ -157,8 +159,8 @@ def _metapackage(closures: dict[str, list[wheels.Project]], root: Path, dist: Pa
         name=META,
         version=version,
         architecture="all",
-        depends=tuple(each.name for each in PACKAGES),
-        recommends=(),
+        depends=tuple(each.name for each in PACKAGES if each.service not in OPTIONAL),
+        recommends=tuple(each.name for each in PACKAGES if each.service in OPTIONAL),
         summary="container engine whose every part can be replaced while the containers keep running",
         description="Asks for all services of the engine, and starts it.",
     )
@@ -172,7 +174,7 @@ def _scripts(package: Package, version: str) -> dict[str, str]:
         "VERSION": version,
         "UNIT": package.unit,
         "ENABLED": " ".join(package.enabled),
-        "UNITS": " ".join(unit for unit in package.units if unit.endswith((".service", ".socket"))),
+        "UNITS": " ".join(unit for unit in package.units if unit.endswith((".path", ".service", ".socket"))),
         "STATE": " ".join(package.state),
         "USER": package.user,
         "SELFTEST": package.selftest,

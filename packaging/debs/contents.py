@@ -149,3 +149,6 @@ PACKAGES = (
 
 META = "seaway"
 """The package that asks for all of them."""
+
+OPTIONAL = ("fleet",)
+"""The services that a host can do without."""

@@ -12,7 +12,7 @@ from typing import Any
 from support import systemd_box
 from support.conditions import until
 
-SERVICES = ("bus", "network", "runtime", "shim", "supervisor", "daemon")
+SERVICES = ("bus", "network", "runtime", "shim", "supervisor", "fleet", "daemon")
 """Those with a main process of the engine's own, by their units' names."""
 
 _SOURCES = Path(__file__).resolve().parents[2]

@@ -6,6 +6,7 @@ A file per service reads: types, then calls and events, then one closing stateme
 
 from __future__ import annotations
 
+from seaway_protocol.enrolment import ENROLMENT
 from seaway_protocol.fleet import EVERYONE, FLEET, LEADER
 from seaway_protocol.kinds import Interface
 from seaway_protocol.network import NETWORK
@@ -23,11 +24,13 @@ INTERFACES: tuple[Interface, ...] = (
     FLEET,
     EVERYONE,
     LEADER,
+    ENROLMENT,
     UPGRADES,
     HOST_UPGRADES,
 )
 
 __all__ = [
+    "ENROLMENT",
     "EVERYONE",
     "FLEET",
     "HOST_UPGRADES",

@@ -134,6 +134,7 @@ ENROLMENT = Interface(
     subject="sw1.ctl.enrolment",
     calls=(admit, renew, depart),
     doc="answered by the fleet's leader, to hosts that come, stay and go",
+    reach="leader",
 )
 
 

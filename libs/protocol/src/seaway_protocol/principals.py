@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seaway_protocol import network, runtime, shim, supervisor
+from seaway_protocol.enrolment import ENROLMENT
 from seaway_protocol.fleet import EVERYONE, FLEET, LEADER
 from seaway_protocol.kinds import Call, Interface
 from seaway_protocol.network import NETWORK
@@ -89,8 +90,11 @@ PRINCIPALS: tuple[Principal, ...] = (
     ),
     Principal(
         "fleet",
-        serves=(FLEET, EVERYONE, LEADER, UPGRADES, HOST_UPGRADES),
-        calls=(supervisor.list_, supervisor.image_list, supervisor.disk_usage, FLEET, LEADER, HOST_UPGRADES),
+        serves=(FLEET, EVERYONE, LEADER, ENROLMENT, UPGRADES, HOST_UPGRADES),
+        calls=(
+            *(supervisor.list_, supervisor.image_list, supervisor.disk_usage, supervisor.info),
+            *(FLEET, LEADER, ENROLMENT, HOST_UPGRADES),
+        ),
         listens=(SUPERVISOR, NETWORK),
         flows=(FLEET,),
         doc="this host's presence in a fleet",

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ORDER = ("bus", "network", "runtime", "shim", "supervisor", "daemon", "cli")
+ORDER = ("bus", "network", "runtime", "shim", "supervisor", "fleet", "daemon", "cli")
 """Who is asked before who asks: a call that is new is there when it is first made. The bus goes before all, since it
 issues credentials: what a service's new calls need it is given when it restarts."""
 
