@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import seaway_bus
-from seaway_protocol.fleet import FLEET, Host
+from seaway_protocol.fleet import EVERYONE, FLEET, Host
 from seaway_service import Lifecycle, run
 
 from seaway_fleet import __version__
@@ -33,6 +33,7 @@ async def serve(settings: FleetSettings, lifecycle: Lifecycle) -> None:
             | Seeing.pages.bind(seeing)
         )
         await bus.serve(FLEET, endpoints, version=__version__)
+        await bus.serve(EVERYONE, Seeing.everyone.bind(seeing), version=__version__)
         lifecycle.ready(f"Serving {settings.node}")
         await lifecycle.stopping.wait()
 
