@@ -8,12 +8,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
+from click.shell_completion import FishComplete, ShellComplete, ZshComplete
 from seaway_cli.__main__ import seaway
 
 _VARIABLE = "_SEAWAY_COMPLETE"
-_PLACES: dict[str, type[ShellComplete]] = {
-    "bash-completion/completions/seaway": BashComplete,
+_BASH = r"""# Completes seaway, by asking it. The words are read from the line: a colon is part of
+# an image's name, where bash begins another word and replaces what stands behind it alone.
+_seaway_completion() {
+    local line=${COMP_LINE:0:COMP_POINT} begun='' kind value
+    local -a words
+    read -ra words <<<"$line"
+    [[ $line != *[[:space:]] ]] || words+=('')
+    local current=${words[${#words[@]} - 1]}
+    [[ $COMP_WORDBREAKS != *:* || $current != *:* ]] || begun=${current%:*}:
+    COMPREPLY=()
+    while IFS=, read -r kind value; do
+        case $kind in
+        dir) compopt -o dirnames ;;
+        file) compopt -o default ;;
+        plain) COMPREPLY+=("${value#"$begun"}") ;;
+        esac
+    done < <(COMP_WORDS="${words[*]}" COMP_CWORD=$((${#words[@]} - 1)) _SEAWAY_COMPLETE=bash_complete "$1" 2>/dev/null)
+}
+complete -o nosort -F _seaway_completion seaway
+"""
+_PLACES: dict[str, type[ShellComplete] | str] = {
+    "bash-completion/completions/seaway": _BASH,
     "zsh/vendor-completions/_seaway": ZshComplete,
     "fish/vendor_completions.d/seaway.fish": FishComplete,
 }
@@ -24,10 +44,6 @@ def write(share: Path) -> None:
     for place, kind in _PLACES.items():
         path = share / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(source(kind))
-
-
-def source(kind: type[ShellComplete]) -> str:
-    """A shell's file. `ShellComplete.source` would ask the builder's bash for its version; the user's counts."""
-    complete = kind(seaway, {}, "seaway", _VARIABLE)
-    return (complete.source_template % complete.source_vars()).strip() + "\n"
+        path.write_text(
+            kind if isinstance(kind, str) else kind(seaway, {}, "seaway", _VARIABLE).source().strip() + "\n"
+        )

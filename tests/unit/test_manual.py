@@ -187,10 +187,9 @@ def test_the_same_sources_give_the_same_bytes(tmp_path: Path, monkeypatch: pytes
 
 COMPLETE = r"""
 source "$1"
-shift
-COMP_WORDS=("$@")
-COMP_CWORD=$(($# - 1))
-_seaway_completion seaway "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+COMP_LINE=$2
+COMP_POINT=${#COMP_LINE}
+_seaway_completion seaway
 printf '%s\n' "${COMPREPLY[@]}"
 """
 
@@ -204,7 +203,7 @@ def _completed(directory: Path, *words: str) -> list[str]:
     path = f"{directory}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "SEAWAY_HOST": str(directory / "nobody.sock")}
     file = directory / "bash-completion" / "completions" / "seaway"
-    argv = ["bash", "--norc", "-c", COMPLETE, "bash", file, *words]
+    argv = ["bash", "--norc", "-c", COMPLETE, "bash", file, " ".join(words)]
     done = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()

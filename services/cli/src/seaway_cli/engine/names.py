@@ -22,12 +22,12 @@ def _complete(
     """The names that begin like `incomplete` and aren't on the line yet."""
     root = context.find_root()
     chosen: Path | None = root.params.get("socket")
-    given = context.params.get(parameter.name or "") or ()
+    given = context.params.get(parameter.name or "") if parameter.nargs == -1 else ()
     try:
         found = sorted(set(find(Engine(socket_path(chosen), _SECONDS))))
     except (EngineError, OSError, ValueError, LookupError, TypeError):
         return []
-    return [each for each in found if each.startswith(incomplete) and each not in given]
+    return [each for each in found if each.startswith(incomplete) and each not in (given or ())]
 
 
 def _containers(engine: Engine, *states: str) -> Iterable[str]:
