@@ -109,7 +109,7 @@ class Store:
         network = stored.network
         row = (network.id, network.name, stored.bridge, msgspec.json.encode(network))
         with self._durable():
-            self._db.execute("INSERT INTO networks VALUES (?, ?, ?, ?)", row)
+            self._db.execute("INSERT INTO networks (id, name, bridge, record) VALUES (?, ?, ?, ?)", row)
 
     def remove_network(self, id: str) -> None:
         """Forget a network."""
@@ -130,11 +130,16 @@ class Store:
         with self._transaction():
             self._forget(container)
             self._db.execute(
-                "INSERT INTO sandboxes VALUES (?, ?, ?)", (container, msgspec.json.encode(record), int(ready))
+                "INSERT INTO sandboxes (container, record, ready) VALUES (?, ?, ?)",
+                (container, msgspec.json.encode(record), int(ready)),
             )
-            self._db.executemany("INSERT INTO leases VALUES (?, ?, ?)", [(*key, container) for key in leases(record)])
             self._db.executemany(
-                "INSERT INTO ports VALUES (?, ?, ?, ?)", [(*port_key(port), container) for port in record.sandbox.ports]
+                "INSERT INTO leases (network, address, container) VALUES (?, ?, ?)",
+                [(*key, container) for key in leases(record)],
+            )
+            self._db.executemany(
+                "INSERT INTO ports (address, protocol, port, container) VALUES (?, ?, ?, ?)",
+                [(*port_key(port), container) for port in record.sandbox.ports],
             )
 
     def mark_ready(self, container: str) -> None:
@@ -161,7 +166,7 @@ class Store:
     def choose(self, name: str, value: str) -> None:
         """Keep a choice."""
         with self._durable():
-            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+            self._db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
 
     def happened(self, what: str, network: str, payload: NetworkHappened, key: str = "") -> None:
         """Keep that this has happened to the network of this id until it is told; see `together`.
@@ -174,7 +179,9 @@ class Store:
 
     def untold(self, limit: int = 256) -> list[Untold]:
         """The oldest of what isn't told yet."""
-        rows = self._db.execute("SELECT * FROM outbox ORDER BY number LIMIT ?", (limit,))
+        rows = self._db.execute(
+            "SELECT number, what, network, payload, key FROM outbox ORDER BY number LIMIT ?", (limit,)
+        )
         return [
             Untold(number, what, network, msgspec.json.decode(payload, type=NetworkHappened), key)
             for number, what, network, payload, key in rows

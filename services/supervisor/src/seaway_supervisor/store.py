@@ -10,7 +10,7 @@
 
 WAL and synchronous=FULL: what `commit` has returned from survives a power cut. Changes that arrive while a
 transaction is being synced share the next one, in their order, so that many clients cost few syncs. Migrations
-only add, so that the previous version can read the file.
+only add, and columns are named throughout, so that the previous version can go on with the file.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ class Pending:
 
 def put_container(id: str, name: str, removing: bool, record: bytes) -> Statement:
     """Insert or replace a container."""
-    return ("INSERT OR REPLACE INTO containers VALUES (?, ?, ?, ?)", (id, name, removing, record))
+    return (
+        "INSERT OR REPLACE INTO containers (id, name, removing, record) VALUES (?, ?, ?, ?)",
+        (id, name, removing, record),
+    )
 
 
 def drop_container(id: str) -> Statement:
@@ -78,7 +81,7 @@ def bury_container(id: str, started_at: int) -> list[Statement]:
 
 def put_volume(name: str, owner: str, volume: bytes) -> Statement:
     """Insert or replace a volume; `owner` is the container that is being created with it, until that is there."""
-    return ("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?)", (name, owner, volume))
+    return ("INSERT OR REPLACE INTO volumes (name, owner, volume) VALUES (?, ?, ?)", (name, owner, volume))
 
 
 def drop_volume(name: str) -> Statement:
@@ -134,8 +137,14 @@ class Store:
 
     def outbox(self, after: int, limit: int = 256) -> list[Pending]:
         """The first events numbered above `after`, in order."""
-        rows = self._connection.execute("SELECT * FROM outbox WHERE number > ? ORDER BY number LIMIT ?", (after, limit))
+        found = "SELECT number, name, subject, payload FROM outbox WHERE number > ? ORDER BY number LIMIT ?"
+        rows = self._connection.execute(found, (after, limit))
         return [Pending(*row) for row in rows.fetchall()]
+
+    def waiting(self, after: int) -> int:
+        """How many events are numbered above `after`."""
+        found: int = self._connection.execute("SELECT COUNT(*) FROM outbox WHERE number > ?", (after,)).fetchone()[0]
+        return found
 
     def commit(self, statements: Iterable[Statement]) -> asyncio.Future[None]:
         """Write all of them or none. The order of calls is kept; the future is done when they are on disk, and raises
@@ -209,8 +218,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _migrate(connection: sqlite3.Connection, path: Path) -> str:
     """Add what this version needs; the file's id, made with the file."""
     connection.executescript(_TABLES)
-    connection.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
-    connection.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (secrets.token_hex(6),))
+    connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('schema', ?)", (str(SCHEMA),))
+    connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('id', ?)", (secrets.token_hex(6),))
     path.chmod(0o600)
     (id,) = connection.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
     return str(id)
