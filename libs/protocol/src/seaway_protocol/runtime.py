@@ -115,6 +115,47 @@ class Stats(Message):
     system_cpu_ns: int = 0
 
 
+class Groups(Message):
+    """Several groups by their paths, at most some hundreds: the answer has to fit into one message."""
+
+    cgroups: tuple[str, ...]
+
+
+class Usage(Message):
+    """What a group uses, devices and interfaces added up; None for what its kernel doesn't count.
+
+    Times are nanoseconds since the group was made; memory, reads and traffic are bytes, or counts of them.
+    `working_set` is memory without file pages that aren't active. A limit that isn't set is None.
+    """
+
+    cpu_ns: int | None = None
+    cpu_user_ns: int | None = None
+    cpu_system_ns: int | None = None
+    cpu_throttled_ns: int | None = None
+    memory: int | None = None
+    working_set: int | None = None
+    memory_limit: int | None = None
+    oom_kills: int | None = None
+    processes: int | None = None
+    processes_limit: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    reads: int | None = None
+    writes: int | None = None
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+    received_packets: int | None = None
+    sent_packets: int | None = None
+    received_dropped: int | None = None
+    sent_dropped: int | None = None
+
+
+class Usages(Message):
+    """What groups use, by their paths as they were asked for. A group that isn't there is left out."""
+
+    groups: dict[str, Usage] = {}
+
+
 class FeaturesReply(Message):
     """The OCI `features` document as JSON, and what the host's kernel offers."""
 
@@ -142,12 +183,13 @@ top = Call("top", Top, Processes, raises=(NotFound, InvalidArgument), doc="list 
 state = Call("state", Group, GroupState, doc="look at a group")
 list_ = Call("list", Group, Members, doc="the groups directly below a group")
 stats = Call("stats", Group, Stats, raises=(NotFound,), doc="read a group's counters")
+usage = Call("usage", Groups, Usages, doc="say what several groups use, for metrics")
 features = Call("features", Empty, FeaturesReply, doc="say what this runtime and kernel can do")
 
 RUNTIME = Interface(
     name="runtime",
     version=1,
     subject="sw1.cmd.{node}.runtime",
-    calls=(plan, plan_exec, pause, resume, update, kill, delete, top, state, list_, stats, features),
+    calls=(plan, plan_exec, pause, resume, update, kill, delete, top, state, list_, stats, usage, features),
     doc="OCI: bundles become launch plans, cgroups are steered",
 )

@@ -15,7 +15,7 @@ from seaway_protocol.kinds import Empty
 from seaway_protocol.plan import LaunchPlan
 from seaway_protocol.types import Resources
 
-from seaway_runtime import counters, features, limits_update, ps
+from seaway_runtime import counters, features, limits_update, ps, usage
 from seaway_runtime.errors import Invalid, NotSupported
 from seaway_runtime.plan import Host, Plan, plan_container, plan_exec
 from seaway_runtime.plan.rootfs import Layers
@@ -155,6 +155,15 @@ class Runtime:
             online_cpus=counters.online_cpus(),
             system_cpu_ns=counters.system_cpu_ns(),
         )
+
+    @endpoints.on(runtime.usage)
+    async def usage(self, request: runtime.Groups) -> runtime.Usages:
+        """Say what several groups use; beside the loop, since reading takes half a millisecond a group."""
+        return runtime.Usages(groups=await asyncio.to_thread(self._usages, request.cgroups))
+
+    def _usages(self, cgroups: tuple[str, ...]) -> dict[str, runtime.Usage]:
+        found = {group: counters.read(self._groups, group) for group in cgroups if self._groups.exists(group)}
+        return {group: usage.summary(each) for group, each in found.items()}
 
     @endpoints.on(runtime.features)
     async def features(self, request: Empty) -> runtime.FeaturesReply:

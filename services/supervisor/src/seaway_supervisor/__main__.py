@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
@@ -9,14 +10,14 @@ from seaway_bus import Bus, connect
 from seaway_protocol import SUPERVISOR
 from seaway_service import Lifecycle, run
 
-from seaway_supervisor import VERSION, checking, ground, logs, readings, reconcile
+from seaway_supervisor import VERSION, checking, figures, ground, logs, readings, reconcile
 from seaway_supervisor.endpoints import Calls
 from seaway_supervisor.event_disk import EventDisk
 from seaway_supervisor.host import Host
 from seaway_supervisor.images import Images
 from seaway_supervisor.outbox import Outbox
 from seaway_supervisor.readings import Readings
-from seaway_supervisor.settings import SupervisorSettings
+from seaway_supervisor.settings import LIVE, SupervisorSettings
 from seaway_supervisor.store import Store
 from seaway_supervisor.volumes import Volumes
 
@@ -35,6 +36,8 @@ async def serve(settings: SupervisorSettings, lifecycle: Lifecycle) -> None:
     )
     lifecycle.metrics.add(bus.metrics)
     host = await make(settings, bus)
+    lifecycle.metrics.add(functools.partial(figures.collect, host))
+    lifecycle.on_reload(lambda new: setattr(host, "settings", new), *LIVE)
     host.outbox.start()
     served = await bus.serve(SUPERVISOR, Calls.endpoints.bind(Calls(host)), version=VERSION)
     settling = host.behind(_settle(host), "the reconciliation")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seaway_bus import Bus, detach, request_key
+from seaway_bus import Bus, concern, detach, request_key
 from seaway_protocol.kinds import Event
 
 from seaway_supervisor.images import Images
@@ -63,7 +63,9 @@ class Host:
 
     def resolve(self, reference: str) -> Record:
         """The container named. Raises NotFound, Conflict."""
-        return self.records.resolve(reference)
+        record = self.records.resolve(reference)
+        concern(record.id, record.name)
+        return record
 
     def remember(self, record: Record) -> None:
         """Keep when a container that is removed was started last; the file keeps the latest thousand."""

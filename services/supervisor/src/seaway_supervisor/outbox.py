@@ -60,6 +60,11 @@ class Outbox:
             await asyncio.gather(self._task, return_exceptions=True)
         self._tidy()
 
+    @property
+    def waiting(self) -> int:
+        """How many events aren't published yet."""
+        return self._store.waiting(self._told)
+
     def commit(self, statements: Iterable[Statement], events: Iterable[Statement] = ()) -> asyncio.Future[None]:
         """A change and the events that tell of it, together; published once they are on disk."""
         tells = list(events)

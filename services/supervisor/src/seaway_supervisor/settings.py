@@ -18,6 +18,13 @@ StopSeconds = Annotated[int, Meta(ge=-1, extra={"unit": "seconds"})]
 Limit = Annotated[str, Meta(pattern=r"^-?\d+(:-?\d+)?$", description='"soft" or "soft:hard"')]
 
 
+LIVE = (
+    *("default_runtime", "init_path", "shm_size", "stop_timeout"),
+    *("log_driver", "log_options", "ulimits"),
+)
+"""What changes with a reload, for containers that are made or started from then on."""
+
+
 class SupervisorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The supervisor's own settings beside those all services share."""
 

@@ -183,6 +183,11 @@ class Images:
             images.append(msgspec.structs.replace(self._describe(row), shared_size=size, containers=count))
         return sum(sizes.values()), tuple(images)
 
+    def layers_held(self) -> tuple[int, int]:
+        """How many layers there are, and their bytes."""
+        sizes = [row.size for row in self._index.layers().values()]
+        return len(sizes), sum(sizes)
+
     def count(self) -> int:
         """How many images there are, for `info`."""
         return len(self._index.images())
