@@ -146,11 +146,6 @@ class Store:
         found: int = self._connection.execute("SELECT COUNT(*) FROM outbox WHERE number > ?", (after,)).fetchone()[0]
         return found
 
-    def waiting(self, after: int) -> int:
-        """How many events are numbered above `after`."""
-        found: int = self._connection.execute("SELECT COUNT(*) FROM outbox WHERE number > ?", (after,)).fetchone()[0]
-        return found
-
     def commit(self, statements: Iterable[Statement]) -> asyncio.Future[None]:
         """Write all of them or none. The order of calls is kept; the future is done when they are on disk, and raises
         Unavailable where the disk refuses them.
