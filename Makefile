@@ -10,7 +10,7 @@ PYTHON := /usr/bin/python3
 BUILD := python3 python3-venv python3-dev gcc libc6-dev
 RUN := libseccomp2 nftables iproute2 tini procps curl
 DEMO := busybox-static docker-registry
-TEST := iputils-ping strace util-linux libcap2-bin $(if $(shell command -v docker),,docker.io)
+TEST := iputils-ping strace util-linux libcap2-bin mandoc $(if $(shell command -v docker),,docker.io)
 TOX := .tools/bin/tox
 
 help:  ## this list
@@ -50,7 +50,7 @@ soak:  ## 30 minutes of mixed use while processes are killed at random (SOAK="--
 packages:  ## dist/*.deb and dist/*.whl, the same bytes from the same commit; then what lintian says of them
 	@packaging/system-packages $(BUILD) lintian
 	@packaging/packages
-	@lintian --fail-on error --suppress-tags bogus-mail-host --allow-root dist/*.deb
+	@lintian --fail-on error,warning --suppress-tags bogus-mail-host --allow-root dist/*.deb
 
 upgrade-test:  ## install, upgrade and take back every package under a real systemd, while containers are at work
 	@packaging/system-packages $(BUILD) $(RUN) $(TEST) debootstrap

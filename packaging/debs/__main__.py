@@ -23,7 +23,10 @@ from debs.contents import META, OPTIONAL, PACKAGES, Package
 from debs.programs import run
 
 SOURCES = Path(__file__).resolve().parents[2]
+# Only the one unit is restarted, and the version before comes back where it doesn't get ready; see postinst.
+_SYSTEMCTL = "{name}: maintainer-script-calls-systemctl *"
 _OVERRIDES = (
+    _SYSTEMCTL,
     # An add-on package's environment is at a place of its own (FHS 3.13), so that versions stand side by side.
     "{name}: dir-or-file-in-opt *",
     # Compiled ahead for the one Python it is for: what is in /opt is written by nobody but dpkg.
@@ -164,7 +167,7 @@ def _metapackage(closures: dict[str, list[wheels.Project]], root: Path, dist: Pa
         summary="container engine whose every part can be replaced while the containers keep running",
         description="Asks for all services of the engine, and starts it.",
     )
-    archive.write_documents(root, control, when)
+    archive.write_documents(root, control, when, (_SYSTEMCTL.format(name=META),))
     return archive.write(root, control, {"postinst": _template("metapackage")}, dist, when)
 
 

@@ -97,7 +97,7 @@ Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: Seaway
 
 Files: *
-Copyright: Seaway maintainers
+Copyright: 2026 Seaway maintainers
 License: Apache-2.0
  On Debian systems the full text is in /usr/share/common-licenses/Apache-2.0.
 Comment:
