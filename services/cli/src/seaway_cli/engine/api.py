@@ -129,10 +129,13 @@ class Engine:
 
 def _url(route: str, query: dict[str, Any]) -> str:
     given = {key: _parameter(value) for key, value in query.items() if value not in (None, False)}
-    return f"{API}{route}{'?' + urlencode(given) if given else ''}"
+    return f"{API}{route}{'?' + urlencode(given, doseq=True) if given else ''}"
 
 
-def _parameter(value: Any) -> str:
+def _parameter(value: Any) -> str | tuple[str, ...]:
+    """A parameter's text; a tuple is one that is repeated."""
+    if isinstance(value, tuple):
+        return tuple(map(str, value))
     if isinstance(value, dict | list):
         return json.dumps(value)
     return "1" if value is True else str(value)

@@ -20,9 +20,9 @@ pass_engine = click.make_pass_decorator(Engine)
 
 def table(titles: list[str], rows: list[list[str]]) -> None:
     """Columns as wide as their widest cell, three spaces apart, as docker prints them: for eyes and for awk."""
-    widths = [max(len(row[place]) for row in (titles, *rows)) for place in range(len(titles))]
-    for row in (titles, *rows):
-        click.echo("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    lines = ("   ".join(map(str.ljust, row, widths)).rstrip() for row in (titles, *rows))
+    click.echo("\n".join(lines))
 
 
 @click.command()
@@ -198,7 +198,7 @@ def ps(engine: Engine, everything: bool, quiet: bool) -> None:
             each["Image"],
             each["Command"],
             each["Status"],
-            _ports(each["Ports"]),
+            port_list(each["Ports"]),
             each["Names"][0].lstrip("/"),
         ]
         for each in containers
@@ -206,7 +206,8 @@ def ps(engine: Engine, everything: bool, quiet: bool) -> None:
     table(["CONTAINER ID", "IMAGE", "COMMAND", "STATUS", "PORTS", "NAMES"], rows)
 
 
-def _ports(ports: list[dict[str, Any]]) -> str:
+def port_list(ports: list[dict[str, Any]]) -> str:
+    """Ports as `docker ps` shows them."""
     return ", ".join(
         f"{each['IP']}:{each['PublicPort']}->{each['PrivatePort']}/{each['Type']}"
         if each.get("PublicPort")

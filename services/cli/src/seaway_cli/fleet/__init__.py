@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from seaway_cli.fleet.membership import MEMBERSHIP
+from seaway_cli.fleet.seeing import SEEING
 
 
 @click.group()
@@ -12,5 +13,5 @@ def fleet() -> None:
     """Hosts that share a bus: join them, see what runs on all of them, act on many at once."""
 
 
-for verb in (*MEMBERSHIP,):
+for verb in (*MEMBERSHIP, *SEEING):
     fleet.add_command(verb)
