@@ -15,35 +15,45 @@ from seaway_protocol.kinds import Call, Empty, Interface, Message
 class Member(Message):
     """A host that was let in, by its name. `key` is the public half of its leaf's user key (an nkey).
 
-    `issued` and `expires` are its credential's times, `joined` when it came; `fence` is the revision of the leader's
-    lease that wrote this. An `evicted` one isn't let in again under the same key.
+    `former` are keys that it had before, whose credentials may still hold. `issued` and `expires` are its
+    credential's times, `joined` when it came, `asked` its own time when it last asked for a credential, `address`
+    where it is reached; `fence` is the revision of the leader's lease that wrote this. An `evicted` one isn't let in
+    again under the same key.
     """
 
     node: str
     role: str
     key: str
     hub: bool = False
+    address: str = ""
+    former: tuple[str, ...] = ()
     issued: int = 0
     expires: int = 0
     joined: int = 0
+    asked: int = 0
     evicted: bool = False
     fence: int = 0
 
 
 class IssuedToken(Message):
-    """A join token, by the digest of its secret: what it lets in, until when, and who has used it."""
+    """A join token, by the digest of its secret: what it lets in, until when, and which hosts' keys it has let in."""
 
     role: str
     hub: bool = False
     once: bool = True
     expires: int = 0
-    used_by: tuple[str, ...] = ()
+    used_by: dict[str, str] = {}
 
 
-class Lease(Message):
-    """Who holds it."""
+class Hubs(Message):
+    """What all hubs agree on: where each takes hosts (`host:port`, by node), and which keys are revoked.
 
-    holder: str
+    A revoked key has the Unix time before which its credentials were issued. `fence` is as a member's.
+    """
+
+    hubs: dict[str, str] = {}
+    revoked: dict[str, int] = {}
+    fence: int = 0
 
 
 # --- calls -----------------------------------------------------------------------------------------------------------
@@ -84,7 +94,8 @@ class Departure(Message):
 class Admitted(Message):
     """What a host gets: its leaf's token (a NATS user JWT), its certificate and the fleet's CA (PEM).
 
-    `addresses` are where hubs take hosts, `host:port`; `sealed` are the hub's keys, for a host that is to be a hub.
+    `addresses` are where hubs take hosts, `host:port`; `release` is the public key (an nkey) that signs the fleet's
+    releases; `sealed` are the hub's keys, for a host that is to be a hub.
     """
 
     fleet: str
@@ -95,6 +106,7 @@ class Admitted(Message):
     expires: int
     hub: bool = False
     addresses: tuple[str, ...] = ()
+    release: str = ""
     sealed: bytes = b""
 
 

@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+import ssl
 
 import msgspec
 from seaway_protocol.errors import InvalidArgument
@@ -34,6 +35,11 @@ class JoinToken(msgspec.Struct, frozen=True, array_like=True):
     def key(self) -> str:
         """What the fleet remembers it by."""
         return key_of(self.secret)
+
+    @property
+    def certificate(self) -> str:
+        """The certificate authority's certificate, PEM."""
+        return ssl.DER_cert_to_PEM_cert(self.authority)
 
 
 def new_secret() -> str:
@@ -66,6 +72,11 @@ def decode(line: str) -> JoinToken:
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         pass
     raise InvalidArgument("cannot join: the token isn't whole; copy the line again, all of it")
+
+
+def der(certificate: str) -> bytes:
+    """A PEM certificate as bytes: it is shorter so."""
+    return ssl.PEM_cert_to_DER_cert(certificate)
 
 
 def _text(data: bytes) -> str:
