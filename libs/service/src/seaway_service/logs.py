@@ -151,6 +151,7 @@ def configure(level: str, form: str, identifier: str) -> None:
     `form` is `journal`, `text` or `json`; "" takes the journal where standard error is connected to it.
     """
     handler = _handler(form or ("journal" if journal.connected() else "text"), identifier)
+    always.clear()
     always["service"] = identifier.removeprefix("seaway-")
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from seaway_bus import Bus
 from seaway_protocol.network import NETWORK
 from seaway_service import Lifecycle, passed, run
 
-from seaway_network import __version__
+from seaway_network import __version__, figures
 from seaway_network.announcements import Announcements
 from seaway_network.audit import Audit
 from seaway_network.endpoints import NetworkEndpoints
@@ -38,6 +39,7 @@ async def serve(settings: NetworkSettings, lifecycle: Lifecycle) -> None:
     networks = Networks(settings, store, host)
     kept = KeptSockets(lifecycle.store, passed())
     sandboxes = Sandboxes(settings, store, host, networks, kept, announcements.add)
+    lifecycle.metrics.add(partial(figures.families, networks, sandboxes))
     audit = Audit(store, host, networks, sandboxes, settings.prefix)
     try:
         host.refill()

@@ -27,6 +27,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.reversename
 import dns.rrset
+from seaway_service.metrics import Counts
 
 from seaway_network import namespaces
 from seaway_network.addresses import Address
@@ -65,10 +66,15 @@ class Directory:
 
 
 class Resolver(asyncio.DatagramProtocol):
-    """One container's name server. `open_sockets` first, in the kernel's thread; then `serve`, in the loop."""
+    """One container's name server. `open_sockets` first, in the kernel's thread; then `serve`, in the loop.
 
-    def __init__(self, directory: Directory) -> None:
+    Questions are counted in `questions`: those that a peer's name answers, those that were asked on, and those that
+    nobody has answered, or that were dropped.
+    """
+
+    def __init__(self, directory: Directory, questions: Counts) -> None:
         self._directory = directory
+        self._questions = questions
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,6 +99,8 @@ class Resolver(asyncio.DatagramProtocol):
         """A query by UDP. Beyond what is bearable they are dropped, as UDP may; the asker asks again."""
         if len(self._tasks) < _OUTSTANDING:
             self._start(self._reply(data, addr))
+        else:
+            self._questions.add("dropped")
 
     async def _reply(self, data: bytes, address: Any) -> None:
         answer = await self._answer(data, _ask_by_udp)
@@ -127,13 +135,17 @@ class Resolver(asyncio.DatagramProtocol):
         if query.flags & dns.flags.QR:
             return None
         if known := self._known(query):
+            self._questions.add("seaway")
             return known.to_wire(max_size=_LONGEST)
         for server in self._directory.servers():
             try:
                 async with asyncio.timeout(_TRY_SECONDS):
-                    return await ask(server, data)
+                    answer = await ask(server, data)
+                self._questions.add("upstream")
+                return answer
             except (OSError, TimeoutError) as error:
                 _log.debug("Name server %s doesn't answer: %s", server, error)
+        self._questions.add("failed" if self._directory.servers() else "refused")
         response = dns.message.make_response(query, recursion_available=True)
         response.set_rcode(dns.rcode.SERVFAIL if self._directory.servers() else dns.rcode.REFUSED)
         return response.to_wire()

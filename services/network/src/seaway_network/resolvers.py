@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seaway_service.metrics import Counts
+
 from seaway_network import names, requests
 from seaway_network.host import Host
 from seaway_network.kept_sockets import KeptSockets
@@ -31,6 +33,8 @@ class Resolvers:
         self._servers = servers
         self._askers: dict[str, Record] = {}
         self._resolvers: dict[str, Resolver] = {}
+        self.questions = Counts("answered_by")
+        """Questions that were asked, by who has answered."""
 
     async def update(self, record: Record) -> None:
         """Have a resolver that knows the sandbox as it is now, if it is in a network with names."""
@@ -45,7 +49,7 @@ class Resolvers:
         sockets = await self._host.in_thread(lambda: open_sockets(Path(record.sandbox.path), before))
         if sockets != before:
             self._kept.keep(container, sockets)
-        resolver = Resolver(self._directory(container))
+        resolver = Resolver(self._directory(container), self.questions)
         self._resolvers[container] = resolver
         await resolver.serve(sockets)
 

@@ -16,6 +16,7 @@ from seaway_bus import first_asked
 from seaway_protocol.errors import Conflict, InvalidArgument, NotFound
 from seaway_protocol.network import Connect, Disconnect, Rename, SetUp
 from seaway_protocol.types import EndpointSpec, PortBinding, Sandbox
+from seaway_service.metrics import Counts
 
 from seaway_network import namespaces, requests
 from seaway_network.host import Host
@@ -78,6 +79,11 @@ class Sandboxes:
     def cables(self, record: Record) -> list[Cable]:
         """A sandbox's cables as the kernel wants them."""
         return [self._cable(record, each) for each in record.attachments if each.host_interface]
+
+    @property
+    def questions(self) -> Counts:
+        """What was asked of their name servers, by who has answered."""
+        return self._resolvers.questions
 
     @property
     def directory(self) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from seaway_protocol.shim import Spawn
+from seaway_service.journal import SOCKET, datagram
 
 from seaway_shim.jsonlog import ENTRY
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from seaway_bus import Bus, Patience, Served, connect
 from seaway_protocol.errors import Error, Internal, Unavailable
 from seaway_protocol.shim import SHIM
+from seaway_service import logs as journal
 
 from seaway_shim import __version__, idle, upgrade
 from seaway_shim.endpoints import ShimEndpoints
@@ -43,6 +44,7 @@ def lead(runner: asyncio.Runner, directory: Path, line: int, door: int, safe: in
 
 def resume(note: int) -> int:
     """Be the shim that was another version until now; returns the exit code."""
+    journal.configure("warning", "", "seaway-shim")
     baton = upgrade.take(note)
     with asyncio.Runner(loop_factory=functools.partial(idle.loop, None)) as runner:
         vault = Vault.of(baton.door, baton.safe)
@@ -56,6 +58,7 @@ async def lead_on(
     """The same in a running loop; the lock is the caller's. `orphan` says that nobody asked for us."""
     try:
         birth = run_dir.birth()
+        journal.always |= {"container": birth.spawn.id, "name": birth.spawn.name}
         orphan = orphan or birth.orphan
         bus = await _connect(birth, run_dir, orphan)
         run_dir.keep_vault(*vault.descriptors)

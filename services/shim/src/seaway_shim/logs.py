@@ -73,12 +73,15 @@ class NoLog:
         """Nothing to do."""
 
 
-def open_log(spawn: Spawn) -> Log:
-    """The log that a container's birth asks for. Raises InvalidArgument or OSError."""
+def open_log(spawn: Spawn, lost: Path | None = None) -> Log:
+    """The log that a container's birth asks for; how many lines it loses is kept in the file `lost`.
+
+    Raises InvalidArgument or OSError.
+    """
     log_options.check(spawn.log)
     if spawn.log.driver == "none":
         return NoLog()
-    losses = Losses(spawn.name or spawn.id[:12])
+    losses = Losses(spawn.name or spawn.id[:12], lost)
     kept = _kept(spawn, losses)
     if (size := log_options.buffer_size(spawn.log)) is None:
         return kept

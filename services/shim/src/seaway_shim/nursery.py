@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -25,6 +25,7 @@ from seaway_protocol import shim as protocol
 from seaway_protocol.check import Checked, Finding, Places
 from seaway_protocol.errors import DeadlineExceeded, Error, InvalidArgument, Unavailable, from_code
 from seaway_protocol.kinds import Empty
+from seaway_service.metrics import Counts, Family, gauge
 
 from seaway_shim import lifeline, rundir, stdio, upgrade
 from seaway_shim.adoption import Hold
@@ -59,6 +60,14 @@ class Nursery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._backoffs: defaultdict[str, Backoff] = defaultdict(Backoff)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._shims = Counts("how")
+        self._living = 0
+
+    def metrics(self) -> Iterator[Family]:
+        """Shims that live, and what became of others."""
+        yield gauge("seaway_shims", "Shims that are alive", self._living)
+        doc = "Shims by how they came to be: new, found alive by this nursery, in the place of one that died, upgraded"
+        yield Family("seaway_shims_total", "counter", doc, self._shims.samples())
 
     @endpoints.on(protocol.spawn)
     async def spawn(self, request: protocol.Spawn) -> protocol.Spawned:
@@ -133,6 +142,7 @@ class Nursery:
             return protocol.ShimUpgrade(id=id, error=f"it isn't there after {upgrade.SELFTEST:g} s")
         except Error as error:
             return protocol.ShimUpgrade(id=id, error=error.text)
+        self._shims.add("upgraded" if now.shim_pid == before.shim_pid else "upgrade_failed")
         failed = "" if now.shim_pid == before.shim_pid else "it failed, and the container got a new shim"
         return protocol.ShimUpgrade(id=id, version=now.version, error=failed)
 
@@ -151,6 +161,7 @@ class Nursery:
         rundir.sweep(Path(self._settings.run_dir))
         for run_dir in rundir.all_in(Path(self._settings.run_dir)):
             if pid := run_dir.shim():
+                self._shims.add("adopted")
                 self._watch(run_dir, pid, Hold.of_living(run_dir, pid))
             else:
                 self._begin(self._replace(run_dir, Hold(run_dir, None)))
@@ -185,6 +196,7 @@ class Nursery:
         except FileNotFoundError:  # it has done what it came for, and left
             ours.close()
             vault.close()
+        self._shims.add("replacement" if hold else "new")
         if hold:
             hold.vault = None  # it is the new hold's
         return cry.pid
@@ -201,6 +213,7 @@ class Nursery:
         def ended() -> None:
             killed = pidfd >= 0 and _was_killed(pidfd)
             if pidfd >= 0:
+                self._living -= 1
                 loop.remove_reader(pidfd)
                 os.close(pidfd)
             if line is not None:
@@ -214,6 +227,7 @@ class Nursery:
             pidfd = -1
             ended()
             return
+        self._living += 1
         loop.add_reader(pidfd, ended)
         if line is not None:
             loop.add_reader(line, heard)
@@ -222,7 +236,7 @@ class Nursery:
         """A shim has ended after so many seconds: replace it, or let go of what it held."""
         if hold.left:
             pause = self._backoffs[run_dir.id].after(lived)
-            log.error("The shim of container %s was killed; the container gets a new one", run_dir.id[:12])
+            log.error("The shim of container %s was killed; the container gets a new one", run_dir.id[:12], extra={"container": run_dir.id})
             self._begin(self._replace(run_dir, hold, min(pause, _AFTER_A_KILL) if killed else pause))
         else:
             hold.release()
@@ -249,7 +263,7 @@ class Nursery:
                 else:
                     await self._bear(run_dir, run_dir.birth().spawn, hold)
         except (Error, OSError, ValueError) as error:
-            log.error("Cannot give container %s a new shim: %s", run_dir.id[:12], error)
+            log.error("Cannot give container %s a new shim: %s", run_dir.id[:12], error, extra=run_dir.about)
             return False
         return True
 

@@ -10,6 +10,7 @@
         state.json    the container as it is (`Life`), written anew at each change
         ledger hand.1 hand.2 backlog relay input
                       where its streams are (`ledger.py`, `output.py`, `input.py`)
+        lost          how many lines of output its log has lost, once it has lost some
         exec/<id>/    the same for each further process, and what was asked for it
         stdin stdout stderr
                       FIFOs. The container's own ends of the outputs are open for reading too, so that it can go on
@@ -144,6 +145,11 @@ class RunDir:
             os.close(lock)
             return None
         return lock
+
+    @property
+    def lost(self) -> Path:
+        """Where the number of lines is that the log has lost."""
+        return self.path / "lost"
 
     def shim(self) -> int | None:
         """The living shim's pid; 0 for one that is leaving or hasn't come, None where there is none."""

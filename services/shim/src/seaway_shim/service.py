@@ -8,7 +8,7 @@ import resource
 
 from seaway_bus import connect
 from seaway_protocol.shim import NURSERY
-from seaway_service import Lifecycle
+from seaway_service import Lifecycle, logs
 from seaway_service import run as run_service
 
 from seaway_shim import __version__, idle
@@ -19,6 +19,7 @@ from seaway_shim.template import Template
 
 def run() -> int:
     """Run until told to stop; the shims don't."""
+    logs.configure("warning", "", "seaway-shim")  # the shims'; the nursery's own is as its settings say
     template = Template.start()
     try:
         loop = functools.partial(idle.loop, template.snapshot)
@@ -43,6 +44,7 @@ async def serve(template: Template, settings: ShimSettings, lifecycle: Lifecycle
     ) as bus:
         nursery.bus = bus
         lifecycle.metrics.add(bus.metrics)
+        lifecycle.metrics.add(nursery.metrics)
         await bus.serve(NURSERY, Nursery.endpoints.bind(nursery), version=__version__)
         nursery.take_over()
         lifecycle.ready("forking shims")

@@ -61,7 +61,7 @@ class Shim:
         self._bus = bus
         self._vault = vault
         self._baton = baton
-        self._log = logs.open_log(spawn)
+        self._log = logs.open_log(spawn, run_dir.lost)
         self._record = RecordFile(Path(spawn.state_dir))
         # Whoever takes our directory away has given the host up: an engine that was purged, a test that is over.
         self.reports = Reports(bus, self.id, self._record.sequence, lambda: not run_dir.path.exists())
@@ -268,7 +268,7 @@ class Shim:
                 upgrade.execute(program, self._baton)
             except OSError as error:
                 log.error("Container %s keeps its shim, %s can't be executed: %s", self.id[:12], program, error)
-                self._log = logs.open_log(self._spawn)
+                self._log = logs.open_log(self._spawn, self._run_dir.lost)
                 self.streams.log_anew(self._log)
 
     async def retire(self) -> None:
