@@ -50,11 +50,11 @@ def about(record: logging.LogRecord) -> dict[str, str]:
     """The words of `FIELDS` that a line is about; what it says itself comes before what is being handled."""
     found = dict(always)
     for handled in _told_by:
-        found.update(handled())
+        found.update({word: value for word, value in handled().items() if value})
     for attribute, word in _OF_RECORD.items():
         if value := getattr(record, attribute, None):
             found[word] = str(value)
-    return {word: value for word, value in found.items() if value}
+    return found
 
 
 def priority(record: logging.LogRecord) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ from seaway_shim.jsonlog import ENTRY
 
 if TYPE_CHECKING:
     from seaway_shim.shipping import Entry
-
-SOCKET = "/run/systemd/journal/socket"
 
 _PATIENCE = 3.0
 """Seconds that journald may take for one entry before it counts as not to be reached."""
@@ -81,18 +78,6 @@ def field_name(key: str) -> str:
     """A label's or variable's name as journald allows it: capitals, digits and _, which isn't the first."""
     name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in key).upper()
     return name.lstrip("_")
-
-
-def datagram(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> bytes:
-    """Fields in the native protocol: a value with a line end has its length before it."""
-    written = bytearray()
-    for name, value in given.items() if isinstance(given, Mapping) else given:
-        content = value.encode()
-        if b"\n" in content:
-            written += b"%b\n%b%b\n" % (name.encode(), struct.pack("<Q", len(content)), content)
-        else:
-            written += b"%b=%b\n" % (name.encode(), content)
-    return bytes(written)
 
 
 def _of_entry(entry: Entry) -> Iterable[tuple[str, str]]:

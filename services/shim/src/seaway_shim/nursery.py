@@ -236,7 +236,11 @@ class Nursery:
         """A shim has ended after so many seconds: replace it, or let go of what it held."""
         if hold.left:
             pause = self._backoffs[run_dir.id].after(lived)
-            log.error("The shim of container %s was killed; the container gets a new one", run_dir.id[:12], extra={"container": run_dir.id})
+            log.error(
+                "The shim of container %s was killed; the container gets a new one",
+                run_dir.id[:12],
+                extra={"container": run_dir.id},
+            )
             self._begin(self._replace(run_dir, hold, min(pause, _AFTER_A_KILL) if killed else pause))
         else:
             hold.release()
@@ -263,7 +267,9 @@ class Nursery:
                 else:
                     await self._bear(run_dir, run_dir.birth().spawn, hold)
         except (Error, OSError, ValueError) as error:
-            log.error("Cannot give container %s a new shim: %s", run_dir.id[:12], error, extra=run_dir.about)
+            log.error(
+                "Cannot give container %s a new shim: %s", run_dir.id[:12], error, extra={"container": run_dir.id}
+            )
             return False
         return True
 
