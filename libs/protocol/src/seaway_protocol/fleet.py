@@ -183,10 +183,10 @@ class HostReport(Message):
     host: Host | None = None
 
 
-class ContainerBrief(Message):
+class ContainerBrief(Message, gc=False):
     """A container in a few words: a thousand hosts send theirs at once. `health` is "" where nothing is checked.
 
-    `addresses` are those in its networks, by the network's name.
+    `exposed` are ports as `80/tcp`; `addresses` are those in its networks, by the network's name.
     """
 
     id: str
@@ -215,7 +215,7 @@ class HostContainers(Message):
     more: bool = False
 
 
-class ImageBrief(Message):
+class ImageBrief(Message, gc=False):
     """An image in a few words. `containers` is how many are made of it."""
 
     id: str

@@ -37,6 +37,7 @@ def wanted_image(image: Image, ask: AskImages) -> bool:
 def container_brief(container: Container) -> ContainerBrief:
     """A container in a few words."""
     state, sandbox = container.state, container.sandbox
+    up = state.status in ("running", "paused")
     endpoints = sandbox.endpoints if sandbox else ()
     return ContainerBrief(
         id=container.id,
@@ -48,11 +49,11 @@ def container_brief(container: Container) -> ContainerBrief:
         status=state.status,
         started_at=state.started_at,
         finished_at=state.finished_at,
-        exit_code=state.exit.code if state.exit and state.status not in ("running", "paused") else 0,
+        exit_code=state.exit.code if state.exit and not up else 0,
         health=_health(container),
         labels=container.labels,
-        ports=sandbox.ports if sandbox and state.status in ("running", "paused") else (),
-        exposed=container.exposed or container.spec.network.exposed,
+        ports=sandbox.ports if up and sandbox else (),
+        exposed=_exposed(container) if up else (),
         addresses={each.network: each.ipv4 or each.ipv6 for each in endpoints},
     )
 
@@ -67,6 +68,11 @@ def image_brief(image: Image) -> ImageBrief:
         size=image.size,
         containers=max(0, image.containers),
     )
+
+
+def _exposed(container: Container) -> tuple[str, ...]:
+    ports = container.exposed or container.spec.network.exposed
+    return tuple(each if "/" in each else f"{each}/tcp" for each in ports)
 
 
 def _health(container: Container) -> str:

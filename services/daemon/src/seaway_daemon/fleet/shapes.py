@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from msgspec import field
 from seaway_protocol.fleet import ContainerBrief, Host, HostUsage, ImageBrief, Seen
 from seaway_protocol.types import ContainerState, ExitStatus, Health
 
 from seaway_daemon.api.operation import Shape
-from seaway_daemon.shapes.addresses import bindings_by_name, listed_ports
 from seaway_daemon.shapes.state import status_line
 from seaway_daemon.times import SECOND
 
@@ -57,7 +55,16 @@ class FleetHosts(Partial):
     items: tuple[FleetHost, ...] = ()
 
 
-class FleetContainer(Shape):
+class FleetPort(Shape, gc=False):
+    """A container's port; `PublicPort` and `IP` where it is published."""
+
+    private_port: int
+    public_port: int = 0
+    type: str = "tcp"
+    ip: str = field(name="IP", default="")
+
+
+class FleetContainer(Shape, gc=False):
     """A container, in the words of `GET /containers/json`, and its node. `Addresses` are by network."""
 
     node: str
@@ -70,7 +77,7 @@ class FleetContainer(Shape):
     state: str
     status: str
     health: str
-    ports: list[dict[str, Any]]
+    ports: tuple[FleetPort, ...]
     labels: dict[str, str]
     addresses: dict[str, str]
 
@@ -166,10 +173,30 @@ def container(given: ContainerBrief, node: str, now: int) -> FleetContainer:
         state=given.status,
         status=status_line(_state(given), now),
         health=given.health,
-        ports=listed_ports(bindings_by_name(given.exposed, given.ports)) if given.ports or given.exposed else [],
+        ports=_ports(given),
         labels=given.labels,
         addresses=given.addresses,
     )
+
+
+def _ports(given: ContainerBrief) -> tuple[FleetPort, ...]:
+    """Those published, then those only exposed."""
+    published = [
+        FleetPort(
+            private_port=each.port,
+            public_port=each.host_port,
+            type=each.protocol,
+            ip=each.host_address or "0.0.0.0",
+        )
+        for each in given.ports
+    ]
+    bound = {f"{each.port}/{each.protocol}" for each in given.ports}
+    return (*published, *(_exposed(each) for each in given.exposed if each not in bound))
+
+
+def _exposed(port: str) -> FleetPort:
+    number, _, protocol = port.partition("/")
+    return FleetPort(private_port=int(number), type=protocol)
 
 
 def _state(given: ContainerBrief) -> ContainerState:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from seaway_protocol.types import Container, Endpoint, EndpointSpec, PortBinding
@@ -72,13 +71,8 @@ def ports_by_name(container: Container) -> dict[str, list[dict[str, str]] | None
     """`NetworkSettings.Ports`: each exposed port with its bindings, null where it isn't published."""
     if not container.sandbox or container.state.status not in ("running", "paused"):
         return {}
-    return bindings_by_name(container.exposed or container.spec.network.exposed, container.sandbox.ports)
-
-
-def bindings_by_name(exposed: Iterable[str], bindings: Iterable[PortBinding]) -> dict[str, list[dict[str, str]] | None]:
-    """Each exposed port, or published one, with its bindings, null where it has none."""
-    ports: dict[str, list[dict[str, str]] | None] = dict.fromkeys(map(_with_protocol, exposed))
-    for binding in bindings:
+    ports: dict[str, list[dict[str, str]] | None] = dict.fromkeys(_exposed(container))
+    for binding in container.sandbox.ports:
         bound = ports.setdefault(f"{binding.port}/{binding.protocol}", None) or []
         ports[f"{binding.port}/{binding.protocol}"] = bound + [
             {"HostIp": address, "HostPort": str(binding.host_port)} for address in _addresses(binding)
@@ -88,13 +82,8 @@ def bindings_by_name(exposed: Iterable[str], bindings: Iterable[PortBinding]) ->
 
 def ports(container: Container) -> list[dict[str, Any]]:
     """`Ports` of `docker ps`."""
-    return listed_ports(ports_by_name(container))
-
-
-def listed_ports(by_name: dict[str, list[dict[str, str]] | None]) -> list[dict[str, Any]]:
-    """Ports by name as the list that `docker ps` has."""
     listed: list[dict[str, Any]] = []
-    for name, bindings in by_name.items():
+    for name, bindings in ports_by_name(container).items():
         number, _, protocol = name.partition("/")
         shape = {"PrivatePort": int(number), "Type": protocol or "tcp"}
         listed += (
@@ -105,8 +94,8 @@ def listed_ports(by_name: dict[str, list[dict[str, str]] | None]) -> list[dict[s
     return listed
 
 
-def _with_protocol(port: str) -> str:
-    return port if "/" in port else f"{port}/tcp"
+def _exposed(container: Container) -> list[str]:
+    return [each if "/" in each else f"{each}/tcp" for each in container.exposed or container.spec.network.exposed]
 
 
 def _addresses(binding: PortBinding) -> tuple[str, ...]:
