@@ -164,8 +164,8 @@ def _metapackage(closures: dict[str, list[wheels.Project]], root: Path, dist: Pa
         architecture="all",
         depends=tuple(each.name for each in PACKAGES if each.service not in OPTIONAL),
         recommends=tuple(each.name for each in PACKAGES if each.service in OPTIONAL),
-        summary="container engine whose every part can be replaced while the containers keep running",
-        description="Asks for all services of the engine, and starts it.",
+        summary="container engine with parts that are replaced while containers run",
+        description="This metapackage asks for all services of the engine, and starts it.",
     )
     archive.write_documents(root, control, when, (_SYSTEMCTL.format(name=META),))
     return archive.write(root, control, {"postinst": _template("metapackage")}, dist, when)

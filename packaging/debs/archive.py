@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Control:
                 "Section: admin",
                 "Priority: optional",
                 f"Description: {self.summary}",
-                f" {self.description}",
+                *(f" {line}" for line in textwrap.wrap(self.description, 78)),
                 "",
             ]
         )
