@@ -337,8 +337,9 @@ static int configure_directory(int fs, const char *key, const char *path)
     return result(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, path, 0));
 }
 
-/* mount(2) with all layers in one string, for kernels without `lowerdir+` (before 6.7). */
-static int classic_overlay(const struct sw_step *s)
+/* mount(2) with all layers in one string, for kernels without `lowerdir+` (before 6.7): where the root will be, since it
+ * must be somewhere, and at once taken into the hand from there. */
+static int classic_overlay(const struct sw_step *s, struct state *st)
 {
     char options[4096], name[64];
     size_t at = 0;
@@ -374,7 +375,12 @@ static int classic_overlay(const struct sw_step *s)
     }
 #undef APPEND
     options[at] = 0;
-    return result(syscall(SYS_mount, "overlay", s->c, "overlay", 0L, options));
+    int err = result(syscall(SYS_mount, "overlay", s->c, "overlay", 0L, options));
+    if (err < 0)
+        return err;
+    err = hold(st, result(syscall(SYS_open_tree, AT_FDCWD, s->c, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+    int unmounted = result(syscall(SYS_umount2, s->c, SW_MNT_DETACH));
+    return err < 0 ? err : unmounted;
 }
 
 static int op_overlay(const struct sw_step *s, struct state *st)
@@ -383,20 +389,17 @@ static int op_overlay(const struct sw_step *s, struct state *st)
     if (fs < 0)
         return fs;
     int err = result(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "source", "overlay", 0));
-    for (const char *const *lower = s->strings; err >= 0 && *lower; lower++) {
+    for (const char *const *lower = s->strings; err >= 0 && *lower; lower++)
         err = configure_directory(fs, "lowerdir+", *lower);
-        if (err == -EINVAL && lower == s->strings) {
-            sys_close(fs);
-            return classic_overlay(s);
-        }
-    }
     if (err >= 0 && *s->a)
         err = configure_directory(fs, "upperdir", s->a);
     if (err >= 0 && *s->b)
         err = configure_directory(fs, "workdir", s->b);
     if (err >= 0)
         err = configure_all(fs, s->d);
-    return hold(st, finish(fs, err, (uint64_t)s->m));
+    int tree = finish(fs, err, (uint64_t)s->m);
+    /* From 6.5 on the unknown key is refused, before that it is kept as it is and the whole is refused at last. */
+    return tree == -EINVAL ? classic_overlay(s, st) : hold(st, tree);
 }
 
 static int op_attributes(const struct sw_step *s, struct state *st)
