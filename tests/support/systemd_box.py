@@ -679,7 +679,8 @@ class Fleet:
             count=count, binds=list(binds), hierarchy=hierarchy, memory=memory, pids=pids, data=data, mtu=mtu, root=root
         )
         self.keep, self.bound, self.keeper = keep, False, None
-        self.layers = list(map(str, layers))  # directories above the root, the topmost first: what a host of before has written
+        # Directories above the root, the topmost first: what a host of before has written.
+        self.layers = list(map(str, layers))
 
     # life
     def start(self, timeout=90):
