@@ -6,6 +6,7 @@ only grows. A family has one name, one kind and any number of samples, told apar
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -16,6 +17,9 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Upper bounds of a histogram of how long something took."""
 
 Labels = Mapping[str, str]
+
+_HEAD = re.compile(r"^# HELP ", re.MULTILINE)
+"""Where a family begins: no value of a label has a line end."""
 
 
 class Sample(NamedTuple):
@@ -35,12 +39,12 @@ class Family(NamedTuple):
     samples: Iterable[Sample]
 
 
-def gauge(name: str, help: str, value: float, **labels: str) -> Family:
+def gauge(name: str, help: str, value: float, /, **labels: str) -> Family:
     """A family of one sample that goes up and down."""
     return Family(name, "gauge", help, [Sample(labels, value)])
 
 
-def counter(name: str, help: str, value: float, **labels: str) -> Family:
+def counter(name: str, help: str, value: float, /, **labels: str) -> Family:
     """A family of one sample that only grows while the process lives."""
     return Family(name, "counter", help, [Sample(labels, value)])
 
@@ -109,7 +113,7 @@ def merged(texts: Iterable[str]) -> str:
     """Several expositions as one: the samples of a family stand together, as the format asks."""
     blocks: dict[str, list[str]] = {}
     for each in texts:
-        for block in filter(None, each.split("# HELP ")):
+        for block in filter(None, _HEAD.split(each)):
             head, samples = _cut(block)
             blocks.setdefault(head.split(" ", 1)[0], [f"# HELP {head}"]).append(samples)
     return "".join("".join(parts) for parts in blocks.values())
