@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from seaway_bus import Bus, Pace, Patience, connect
 from seaway_bus.credentials import Key, credentials, mint_shim, user_token
+from seaway_bus.memory import HUB_DOMAIN
 from seaway_bus.permissions import inbox
 from seaway_bus.server import Configuration, ServerSettings, run_server, write_configuration
 
@@ -33,13 +34,16 @@ async def eventually(check: Callable[[], object], seconds: float = 10.0) -> None
 
 
 class NatsServer:
-    """A server of the test's own, below one directory, on a free port that it keeps over restarts."""
+    """A server of the test's own, below one directory, on a free port that it keeps over restarts.
 
-    def __init__(self, directory: Path, node: str = NODE) -> None:
+    Its JetStream domain is a fleet's hub's, so that what a fleet remembers can be kept here, too.
+    """
+
+    def __init__(self, directory: Path, node: str = NODE, domain: str = HUB_DOMAIN) -> None:
         self.node = node
         self.directory = directory
         self.configuration: Configuration = write_configuration(
-            directory / "bus", ServerSettings(node=node, store=directory / "jetstream", port=0)
+            directory / "bus", ServerSettings(node=node, store=directory / "jetstream", port=0, domain=domain)
         )
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -44,12 +44,14 @@ def test_the_observer_changes_nothing_and_never_sees_stdio() -> None:
     assert not any(subject.startswith("sw1.io") for subject in observer.subscribe)
 
 
-def is_the_fleets(tokens: list[str]) -> bool:
+def is_the_fleets(tokens: list[str], hears_fleet: bool) -> bool:
     """Whether it is one of the addresses by which hosts of a fleet speak to each other."""
     match tokens[1:]:
         case ["cmd", "*", interface, _]:
             return any(i.subject.endswith(f".{interface}") for i in INTERFACES if i.reach == "fleet")
-        case ["all" | "ctl", *_]:
+        case ["evt", "*", *_]:
+            return hears_fleet
+        case ["all" | "ctl" | "mem", *_]:
             return True
         case ["ans", "*", "*", "*", "*", "n1"] | ["io", "*", "fleet", "n1", ">"]:
             return True
@@ -62,7 +64,7 @@ def test_nobody_reaches_another_host_or_another_inbox(principal: Principal) -> N
     for subject in (*allowed.publish, *allowed.subscribe):
         tokens = subject.split(".")
         if tokens[0] == "sw1":
-            assert tokens[2] == "n1" or is_the_fleets(tokens), subject
+            assert tokens[2] == "n1" or is_the_fleets(tokens, principal.hears_fleet), subject
     assert all(
         s.startswith(f"_INBOX_{SELF if principal.per_container else principal.name}.")
         for s in allowed.publish

@@ -23,20 +23,25 @@ from seaway_bus.context import (
 from seaway_bus.endpoints import Endpoints
 from seaway_bus.flow_end import Pace
 from seaway_bus.gathering import Gathered
+from seaway_bus.lease import Lease
 from seaway_bus.occurrences import Occurrence, Occurrences
 from seaway_bus.receiver import Receiver
+from seaway_bus.records import Entry, Records
 from seaway_bus.sender import Sender
 from seaway_bus.serving import Served
 
 __all__ = [
     "Bus",
     "Endpoints",
+    "Entry",
     "Gathered",
+    "Lease",
     "Occurrence",
     "Occurrences",
     "Pace",
     "Patience",
     "Receiver",
+    "Records",
     "Sender",
     "Served",
     "concern",

@@ -13,19 +13,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seaway_protocol.errors import Conflict, DeadlineExceeded, Unavailable
-from seaway_protocol.kinds import Call, Event, Flow, Interface, Message
+from seaway_protocol.kinds import Bucket, Call, Event, Flow, Interface, Message, Store
+from seaway_protocol.memory import LeaseRecord
 from seaway_service import logs
 from seaway_service.metrics import Family
 
 from seaway_bus import context, failures, figures, jetstream
+from seaway_bus.blobs import Blobs
 from seaway_bus.codec import decode, encode
 from seaway_bus.connection import Connection, Patience
 from seaway_bus.endpoints import Endpoints
 from seaway_bus.flow import WINDOW
 from seaway_bus.flow_end import Pace
 from seaway_bus.gathering import Gathered, Gathering
+from seaway_bus.lease import Lease
+from seaway_bus.memory import ANSWERER, HUB_DOMAIN, Memory
 from seaway_bus.occurrences import Occurrences, event_token
 from seaway_bus.receiver import Receiver
+from seaway_bus.records import Records
 from seaway_bus.requests import LOCAL, Disconnected, Lost, NoResponder, Requests
 from seaway_bus.sender import Sender
 from seaway_bus.serving import Served
@@ -59,19 +64,22 @@ async def connect(
     on_lost: Callable[[str], object] | None = None,
     patience: Patience = Patience(),  # noqa: B008 - frozen
     pace: Pace = Pace(),  # noqa: B008 - frozen
+    hub_domain: str = HUB_DOMAIN,
 ) -> Bus:
     """Join the bus as principal `name` on host `node`; retries until it is there, or for `wait` seconds.
 
     Where it may be `absent` after that time, it is no failure: the connection is made as soon as it is there.
     `inbox` is the subject prefix of our replies, `_INBOX_<name>` unless given; the credential allows no other.
     `on_lost` is called, with a sentence, when the connection can't be trusted any more: the service should end, so
-    that it is started afresh. Raises PermissionDenied where the server refuses the credential, InvalidArgument
-    where the credential can't be read, Unavailable where there is no server within `wait`.
+    that it is started afresh. `hub_domain` is the JetStream domain of the fleet's hub.
+
+    Raises PermissionDenied where the server refuses the credential, InvalidArgument where the credential can't be read,
+    Unavailable where there is no server within `wait`.
     """
     logs.tell(context.handled)
     path = Path(credentials) if credentials is not None else None
     connection = Connection(url, path, name, inbox or f"_INBOX_{name}", patience, on_lost)
-    bus = Bus(connection, node, pace)
+    bus = Bus(connection, node, pace, hub_domain)
     await connection.open(wait, absent=absent)
     bus._requests.open()
     return bus
@@ -80,8 +88,9 @@ async def connect(
 class Bus:
     """One process's place on the bus of one host. Made by `connect`."""
 
-    def __init__(self, connection: Connection, node: str, pace: Pace) -> None:
+    def __init__(self, connection: Connection, node: str, pace: Pace, hub_domain: str = HUB_DOMAIN) -> None:
         self.node = node
+        self._hub_domain = hub_domain
         self.name = connection.name
         self._connection = connection
         self._requests = Requests(connection, node)
@@ -293,8 +302,9 @@ class Bus:
 
         `since` is a cursor (what comes after it is told), a time (what happened from then on is told), or None (what
         happens from now on). `follow=False` ends once everything that is already kept was told. Events that aren't
-        durable are told only while we listen. Entering it (`async with`), or awaiting its `open`, returns once
-        nothing can be missed any more.
+        durable are told only while we listen; so are those of all hosts of the fleet, `node="*"`.
+
+        Entering it (`async with`), or awaiting its `open`, returns once nothing can be missed any more.
         """
         wanted: list[Event[Any]] = []
         for event in events:
@@ -315,6 +325,29 @@ class Bus:
                 return
             except Conflict:
                 continue
+
+    # -- what the fleet remembers -------------------------------------------------------------------------------
+
+    def bucket(self, bucket: Bucket[P]) -> Records[P]:
+        """The values of a bucket of the fleet's memory."""
+        return Records(self._memory(bucket), bucket, self._connection)
+
+    def store(self, store: Store) -> Blobs:
+        """The files of a store of the fleet's memory."""
+        return Blobs(self._memory(store), store)
+
+    def lease(self, bucket: Bucket[LeaseRecord], key: str, *, holder: str = "", seconds: float = 15.0) -> Lease:
+        """A lease that this host contends for while it is entered, as `holder` (its node's name unless given)."""
+        return Lease(self.bucket(bucket), key, holder or self.node, seconds)
+
+    def _memory(self, kept: Bucket[Any] | Store) -> Memory:
+        return Memory(self._ask_hub, kept, self._hub_domain)
+
+    async def _ask_hub(self, subject: str, payload: bytes, headers: dict[str, str], seconds: float, doing: str) -> Msg:
+        """The hub's reply. Raises Unavailable, DeadlineExceeded, PermissionDenied."""
+        asked = _Asked(subject, doing, "the fleet's hub", of_service=False, answerer=ANSWERER, away="can't be reached")
+        deadline = context.deadline_in(seconds)
+        return await self._ask(asked, payload, {**context.outgoing(deadline), **headers}, deadline, 0.0)
 
     # -- flows --------------------------------------------------------------------------------------------------
 
@@ -362,6 +395,7 @@ class _Asked:
     who: str
     of_service: bool = True
     answerer: str | None = LOCAL
+    away: str = "isn't running"
 
     def timed(self, headers: dict[str, str], deadline: float) -> dict[str, str]:
         """The headers with the time that is left instead of the deadline where another host's clock reads it."""
@@ -377,7 +411,7 @@ class _Asked:
     def absent(self, *, again: bool) -> Unavailable:
         """Nobody listens; where it was asked `again`, somebody did."""
         doubt = "; it may or may not have acted" if again else ""
-        text = f"{self.doing}: {self.who} isn't running{doubt}; try again once it is back"
+        text = f"{self.doing}: {self.who} {self.away}{doubt}; try again once it is back"
         return Unavailable(text, origin=self.subject)
 
     def unanswered(self) -> DeadlineExceeded:

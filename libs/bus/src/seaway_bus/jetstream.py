@@ -19,6 +19,9 @@ _SECOND = 1_000_000_000
 
 _EXISTS = 10058  # JSStreamNameExistErr: same name, other configuration
 _GONE = {10059, 10014, 10090, 10037}  # stream, consumer not found; consumer deleted; no message found
+_NO_MESSAGE = 10037  # JSNoMessageFoundErr
+_NO_STREAM = 10059  # JSStreamNotFoundErr
+_WRITTEN_SINCE = {10071, 10164}  # another last sequence for the subject than expected; with what it is
 _LATER = {10008, 10023, 10028, 10076}  # JetStream isn't up yet, or lacks a resource
 
 
@@ -92,6 +95,30 @@ def _failure(error: dict[str, Any], doing: str) -> Error:
     elif number in _LATER or error.get("code") == 503:
         kind = Unavailable
     return kind(f"cannot {doing}: {text}")
+
+
+def message(reply: bytes, doing: str) -> dict[str, Any] | None:
+    """The message in an answer to STREAM.MSG.GET; None where there is none. Raises Unavailable or Internal."""
+    try:
+        return dict(answer(reply, doing)["message"])
+    except NotFound:
+        if json.loads(reply)["error"].get("err_code") == _NO_MESSAGE:
+            return None
+        raise Unavailable(f"cannot {doing}: the fleet's hub doesn't keep it yet") from None
+
+
+def revision(reply: bytes, doing: str) -> int:
+    """The sequence under which a write is kept.
+
+    Raises Conflict where something else was written since, Unavailable where it can't be kept now.
+    """
+    try:
+        error = json.loads(reply).get("error", {})
+        if error.get("err_code") in _WRITTEN_SINCE:
+            raise Conflict(f"cannot {doing}: it was written by somebody else meanwhile")
+        return int(answer(reply, doing)["seq"])
+    except (KeyError, ValueError, AttributeError, Internal) as error:
+        raise Unavailable(f"cannot {doing}: {error}") from error
 
 
 def published(reply: bytes, subject: str) -> int:

@@ -31,6 +31,8 @@ log = logging.getLogger("seaway.bus")
 _BATCH = 256
 _EXPIRES = 5.0
 """Seconds after which a pull that found nothing is renewed; also how soon a lost place is noticed."""
+ALL = "*"
+"""In the place of a node: events of all hosts of the fleet, as they happen."""
 _NEVER = float("-inf")
 _EVER = datetime.min.replace(tzinfo=UTC)
 
@@ -66,8 +68,9 @@ class Occurrences:
         self._requests = requests
         self._events = {event.name: event for event in events}
         self._node = node
-        self._kept = [event.subject(node, token) for event in events if event.durable]
-        self._passing = [event.subject(node, token) for event in events if not event.durable]
+        kept = [event for event in events if event.durable and node != ALL]
+        self._kept = [event.subject(node, token) for event in kept]
+        self._passing = [event.subject(node, token) for event in events if event not in kept]
         self._since = since
         self._begin = since if isinstance(since, datetime) else _EVER
         self._follow = follow

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from seaway_protocol.kinds import ANSWERS, WIRE, Call, Interface
+from seaway_protocol.kinds import ANSWERS, WIRE, Bucket, Call, Interface, Store
 from seaway_protocol.principals import PRINCIPALS, Principal
 
 from seaway_bus.discovery import DISCOVERY
 from seaway_bus.jetstream import stream_name
+from seaway_bus.memory import HUB_DOMAIN, api, said_again, stream_of, written
 
 SELF = "{{name()}}"
 """In a scoped signing key's template: the server puts the user's own name here, which for a shim is its container."""
@@ -41,8 +42,14 @@ def permissions(principal: Principal, node: str) -> Permissions:
     subscribe = [own, *_served(principal, node, name), *_flows(principal, node), *_heard(principal, node)]
     if any(interface.reach in ("everyone", "leader") for interface in principal.serves):
         publish += [f"{ANSWERS}.*.*.*.*.{node}"]
-    if any(_interface(allowed).reach != "host" for allowed in principal.calls):
+    if principal.reads or principal.keeps or any(_interface(asked).reach != "host" for asked in principal.calls):
         subscribe += [f"{ANSWERS}.{node}.{name}.>"]
+    for kept in principal.reads:
+        publish += _remembered(kept)
+        subscribe += _said_again(kept)
+    for kept in principal.keeps:
+        publish += [*_remembered(kept), *_written(kept)]
+        subscribe += _said_again(kept)
     if principal.listens:
         publish += _reading(node)
     if principal.keeps_events:
@@ -89,9 +96,10 @@ def _events(principal: Principal, node: str) -> Iterator[str]:
 
 
 def _heard(principal: Principal, node: str) -> Iterator[str]:
+    """Events of its own host, and of all the others' where it may."""
     for interface in principal.listens:
         for event in interface.events:
-            yield event.subject(node, "*")
+            yield event.subject("*" if principal.hears_fleet else node, "*")
 
 
 def _flows(principal: Principal, node: str) -> Iterator[str]:
@@ -119,6 +127,21 @@ def _reading(node: str) -> list[str]:
     stream = stream_name(node)
     place = [f"$JS.API.CONSUMER.CREATE.{stream}.>", f"$JS.API.CONSUMER.MSG.NEXT.{stream}.>"]
     return [*place, f"$JS.API.STREAM.INFO.{stream}", f"$JS.API.STREAM.MSG.GET.{stream}"]
+
+
+def _remembered(kept: Bucket[Any] | Store) -> list[str]:
+    """JetStream's API for reading what the fleet remembers: only questions whose answers are JSON (see `memory`)."""
+    return [f"{api(HUB_DOMAIN)}.{verb}.{stream_of(kept)}" for verb in ("STREAM.INFO", "STREAM.MSG.GET")]
+
+
+def _written(kept: Bucket[Any] | Store, key: str = ">") -> list[str]:
+    """For writing, making and forgetting it."""
+    verbs = [f"{api(HUB_DOMAIN)}.STREAM.{verb}.{stream_of(kept)}" for verb in ("CREATE", "UPDATE", "PURGE")]
+    return [*verbs, written(kept, key)]
+
+
+def _said_again(kept: Bucket[Any] | Store) -> list[str]:
+    return [said_again(kept)] if isinstance(kept, Bucket) else []
 
 
 def _observed(node: str) -> list[str]:

@@ -54,6 +54,7 @@ class ServerSettings:
     port: int = 4222  # 0 takes a free one, and keeps it
     owners: Mapping[str, int] = field(default_factory=dict)
     server: str = ""  # path of nats-server; empty looks for one
+    domain: str = ""  # of JetStream; empty is the node's name
     max_store: int = 1024 * 1024 * 1024  # bytes of JetStream on disk
 
 
@@ -177,7 +178,7 @@ resolver_preload {{
 
 jetstream {{
   store_dir: {quoted(str(settings.store))}
-  domain: {quoted(settings.node)}
+  domain: {quoted(settings.domain or settings.node)}
   sync_interval: always  # else an event is acknowledged up to two minutes before it is on disk
   max_memory_store: {64 * 1024 * 1024}
   max_file_store: {settings.max_store}

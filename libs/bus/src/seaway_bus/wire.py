@@ -84,11 +84,14 @@ def _message(words: list[bytes], body: bytes) -> Msg:
         return Msg(sid, subject, words[3].decode() if len(words) == 5 else "", body)
     size = int(words[-2])
     reply = words[3].decode() if len(words) == 6 else ""
-    return Msg(sid, subject, reply, body[size:], _headers(body[:size]))
+    return Msg(sid, subject, reply, body[size:], headers_in(body[:size]))
 
 
-def _headers(block: bytes) -> dict[str, str]:
-    """`NATS/1.0[ status[ text]]` and lines of `Name: value`; of a name that comes twice, the last."""
+def headers_in(block: bytes) -> dict[str, str]:
+    """What a block of headers says: `NATS/1.0[ status[ text]]` and lines of `Name: value`.
+
+    Of a name that comes twice, the last counts.
+    """
     first, *lines = block.decode(errors="replace").split("\r\n")
     headers = {}
     if status := first[len(_VERSION) :].split():

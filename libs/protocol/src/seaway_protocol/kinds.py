@@ -1,4 +1,4 @@
-"""The five words the rest of the protocol is written in: Message, Call, Event, Flow, Interface.
+"""The words the rest of the protocol is written in: Message, Call, Event, Flow, Interface; Bucket and Store.
 
 Nothing here does I/O. `seaway_bus` carries what is declared here; permissions, the protocol page and the
 event-order check are derived from it.
@@ -152,6 +152,40 @@ class Interface:
     def parts(self) -> Iterator[str]:
         """The names in the subject template: `node`, perhaps `id`."""
         return (name for _, name, _, _ in Formatter().parse(self.subject) if name)
+
+
+Role = Literal["member", "controller", "hub"]
+"""What a host of a fleet may: answer, ask other hosts too, keep the fleet's memory too."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bucket(Generic[Payload]):
+    """Values of one type that the fleet remembers, by key; its hub keeps them on disk.
+
+    Hosts whose role is `read` or more may read it. `write` says who may write: hubs alone, or each host its `own` key
+    too. `history` is how many values of a key are kept; `seconds` after which a value is forgotten that isn't written
+    again (0: never); `max_bytes` is refused to be exceeded.
+    """
+
+    name: str
+    value: type[Payload]
+    read: Role = "member"
+    write: Literal["own", "hub"] = "hub"
+    seconds: float = 0
+    history: int = 1
+    max_bytes: int = 64 * 1024 * 1024
+    doc: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """Files that the fleet remembers, by name; its hub keeps them on disk. Who reads and writes is as for a bucket."""
+
+    name: str
+    read: Role = "member"
+    write: Literal["hub"] = "hub"
+    max_bytes: int = 4 * 1024 * 1024 * 1024
+    doc: str = ""
 
 
 def _is_token(word: str) -> bool:

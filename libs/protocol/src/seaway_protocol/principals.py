@@ -7,11 +7,13 @@ flows of the interfaces it names. Whatever isn't said here is refused by the bus
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from seaway_protocol import network, runtime, shim, supervisor
 from seaway_protocol.enrolment import ENROLMENT
 from seaway_protocol.fleet import EVERYONE, FLEET, LEADER
-from seaway_protocol.kinds import Call, Interface
+from seaway_protocol.kinds import Bucket, Call, Interface, Store
+from seaway_protocol.memory import BUCKETS, HOSTS, LEASES, NODES, PLANS, STORES
 from seaway_protocol.network import NETWORK
 from seaway_protocol.runtime import RUNTIME
 from seaway_protocol.shim import NURSERY, SHIM
@@ -25,8 +27,9 @@ class Principal:
 
     `calls` are single calls or whole interfaces. `listens` are the interfaces whose events it hears. `flows` are the
     interfaces whose flows it has an end of. `per_container` marks one principal per container, that is good for its
-    own container's subjects alone. `keeps_events` may make the event stream. `observes` may listen to calls and
-    answers of all others: a person's credential, for looking, not for acting.
+    own container's subjects alone. `keeps_events` may make the event stream, `hears_fleet` hears other hosts' events.
+    `observes` may listen to calls and answers of all others: a person's credential, for looking, not for acting.
+    `reads` and `keeps` are what it may read, and also write, of what the fleet remembers.
     """
 
     name: str
@@ -36,7 +39,10 @@ class Principal:
     flows: tuple[Interface, ...] = ()
     per_container: bool = False
     keeps_events: bool = False
+    hears_fleet: bool = False
     observes: bool = False
+    reads: tuple[Bucket[Any] | Store, ...] = ()
+    keeps: tuple[Bucket[Any] | Store, ...] = ()
     doc: str = ""
 
 
@@ -61,7 +67,9 @@ PRINCIPALS: tuple[Principal, ...] = (
             *(FLEET, EVERYONE, LEADER, UPGRADES),
         ),
         listens=(SUPERVISOR, NETWORK),
+        hears_fleet=True,
         flows=(SUPERVISOR, SHIM, FLEET),
+        reads=(NODES, HOSTS, LEASES, PLANS),
         doc="the Docker Engine API",
     ),
     Principal(
@@ -97,6 +105,7 @@ PRINCIPALS: tuple[Principal, ...] = (
         ),
         listens=(SUPERVISOR, NETWORK),
         flows=(FLEET,),
+        keeps=(*BUCKETS, *STORES),
         doc="this host's presence in a fleet",
     ),
     Principal(
