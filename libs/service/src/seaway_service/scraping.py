@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import inspect
 import logging
 import socket
@@ -125,7 +126,12 @@ def _response(status: str, body: str, content_type: str, *, bodiless: bool = Fal
 
 
 def _listener(path: Path) -> socket.socket:
-    """A listening socket that owner and group may use. It takes the place of what an earlier process has left."""
+    """A listening socket that owner and group may use. It takes the place of what an earlier process has left.
+
+    Raises OSError, also where somebody answers there: the service of another engine.
+    """
+    if _answers(path):
+        raise OSError("another process answers there")
     path.parent.mkdir(mode=0o750, exist_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     draft = path.with_name(f".{path.name}")
@@ -139,6 +145,11 @@ def _listener(path: Path) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        return probe.connect_ex(str(path)) in (0, errno.EAGAIN)
 
 
 async def scrape(path: Path, seconds: float) -> str:
