@@ -25,6 +25,7 @@ from seaway_daemon.api import (
 )
 from seaway_daemon.api.refused import no_plugins, no_swarm, not_in_swarm, unsupported
 from seaway_daemon.api.route import Route
+from seaway_daemon.fleet import events as fleet_events
 from seaway_daemon.fleet import openapi, seeing
 from seaway_daemon.ui import pages
 
@@ -157,6 +158,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/fleet/containers", seeing.containers, "read"),
     Route("GET", "/fleet/images", seeing.images, "read"),
     Route("GET", "/fleet/df", seeing.disk_usage, "read"),
+    Route("GET", "/fleet/events", fleet_events.events, "read"),
     Route("GET", "/fleet/openapi.json", openapi.describing(lambda: ROUTES), "read"),
     # --- the page ----------------------------------------------------------------------------------------------------
     Route("GET", "/ui", pages.beside, "read"),
