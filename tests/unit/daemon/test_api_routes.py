@@ -138,7 +138,7 @@ def test_no_route_is_there_twice() -> None:
 
 
 def test_access_is_one_of_two_words() -> None:
-    assert {each.access for each in ROUTES} == {"read", "write"}
+    assert {each.access for each in ROUTES} == {"read", "write", "admin"}
 
 
 def test_an_image_name_may_have_slashes() -> None:

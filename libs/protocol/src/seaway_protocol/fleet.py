@@ -41,11 +41,21 @@ class Init(Message):
 
 
 class Join(Message):
-    """This host joins a fleet. `token` is what `seaway fleet token` gave there; `node` a new name for this host."""
+    """This host joins a fleet. `token` is what `seaway fleet token` gave there.
 
-    address: str
+    `address` is a hub's, where it isn't to be one that the token says; `own` is where this host is reached, which one
+    that is to be a hub must say.
+    """
+
     token: str
-    node: str = ""
+    address: str = ""
+    own: str = ""
+
+
+class Leave(Message):
+    """This host leaves its fleet; with `force` also where nobody can be told, who then has to evict it."""
+
+    force: bool = False
 
 
 class NewToken(Message):
@@ -307,7 +317,7 @@ join = Call(
     doc="join a fleet",
 )
 leave = Call(
-    "leave", Empty, Membership, raises=(Conflict, Unavailable), changes=True, seconds=60, doc="leave the fleet"
+    "leave", Leave, Membership, raises=(Conflict, Unavailable), changes=True, seconds=60, doc="leave the fleet"
 )
 roster = Call("roster", Empty, Roster, raises=_AWAY, doc="list the hosts that the fleet knows")
 dial = Call(

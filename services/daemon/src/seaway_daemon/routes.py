@@ -26,7 +26,7 @@ from seaway_daemon.api import (
 from seaway_daemon.api.refused import no_plugins, no_swarm, not_in_swarm, unsupported
 from seaway_daemon.api.route import Route
 from seaway_daemon.fleet import events as fleet_events
-from seaway_daemon.fleet import openapi, seeing
+from seaway_daemon.fleet import membership, openapi, seeing
 from seaway_daemon.ui import pages
 
 ROUTES: tuple[Route, ...] = (
@@ -153,6 +153,12 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/seaway/check", seaway.mend, "write"),
     Route("POST", "/seaway/shims/upgrade", seaway.upgrade_shims, "write"),
     # --- the fleet ---------------------------------------------------------------------------------------------------
+    Route("GET", "/fleet", membership.membership, "read"),
+    Route("POST", "/fleet/init", membership.init, "admin"),
+    Route("POST", "/fleet/tokens", membership.new_token, "admin"),
+    Route("POST", "/fleet/join", membership.join, "admin"),
+    Route("POST", "/fleet/leave", membership.leave, "admin"),
+    Route("POST", "/fleet/hosts/{name}/evict", membership.evict, "admin"),
     Route("GET", "/fleet/hosts", seeing.hosts, "read"),
     Route("GET", "/fleet/hosts/{name}", seeing.host, "read"),
     Route("GET", "/fleet/containers", seeing.containers, "read"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seaway_bus import Bus, Endpoints
 from seaway_protocol import fleet
 from seaway_protocol.errors import Unsupported
-from seaway_protocol.fleet import Init, Join, Membership, Roster
+from seaway_protocol.fleet import Init, Join, Leave, Membership, Roster
 from seaway_protocol.kinds import Empty
 
 
@@ -30,10 +30,10 @@ class MembershipEndpoints:
     @endpoints.on(fleet.join)
     async def join(self, request: Join) -> Membership:
         """Join one."""
-        raise Unsupported(f"cannot join the fleet at {request.address}: joining is not supported yet")
+        raise Unsupported(f"cannot join the fleet: joining is not supported yet")
 
     @endpoints.on(fleet.leave)
-    async def leave(self, _: Empty) -> Membership:
+    async def leave(self, request: Leave) -> Membership:
         """Leave it."""
         raise Unsupported("cannot leave the fleet: leaving is not supported yet")
 

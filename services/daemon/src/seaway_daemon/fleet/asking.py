@@ -38,6 +38,7 @@ PAGING_AT_ONCE = 16
 
 
 Q = TypeVar("Q", bound=Ask | AskContainers | AskImages | AskEvents)
+M = TypeVar("M", bound=Message)
 R = TypeVar("R", bound=Message)
 P = TypeVar("P", bound=HostContainers | HostImages | HostEvents)
 
@@ -53,15 +54,22 @@ class Gathered(Generic[R]):
     """The hosts that were meant, as the roster has them."""
 
 
-async def membership(engine: Engine) -> Membership:
-    """This host's place in its fleet. Raises Conflict where it is in none."""
+async def own(engine: Engine, call: Call[M, R], request: M) -> R:
+    """What this host's own fleet service answers. Raises Unavailable, with what to do, where there is none."""
     try:
-        place = await engine.bus.call(fleet.membership, Empty(), patience=OWN_PATIENCE)
+        return await engine.bus.call(call, request, patience=OWN_PATIENCE)
     except Unavailable as error:
+        if error.origin != call.subject(node=engine.bus.node):
+            raise
         raise Unavailable(
             "cannot ask the fleet: this host's seaway-fleet isn't running; start it with: systemctl start seaway-fleet",
             origin=error.origin,
         ) from error
+
+
+async def membership(engine: Engine) -> Membership:
+    """This host's place in its fleet. Raises Conflict where it is in none."""
+    place = await own(engine, fleet.membership, Empty())
     if not place.fleet:
         raise Conflict(
             f"cannot ask the fleet: {place.node} is in none; make one with `seaway fleet init`, "
