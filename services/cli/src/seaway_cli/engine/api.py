@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 API = "/v1.44"
@@ -76,6 +76,15 @@ class Engine:
             raise EngineError(errors[0])
         return told
 
+    def put(self, route: str, content: bytes | Path) -> Any:
+        """A PUT of bytes, or of a file as it stands; its JSON answer. Raises EngineError, OSError for the file."""
+        if isinstance(content, bytes):
+            response = self._send_content("PUT", route, content, "application/octet-stream", {})
+        else:
+            with content.open("rb") as file:
+                response = self._send_content("PUT", route, file, "application/octet-stream", {})
+        return json.loads(response.read() or b"null")
+
     def hijack(self, route: str, body: Any = None, **query: Any) -> socket.socket:
         """A POST that turns the connection into raw bytes both ways. Raises EngineError where the engine won't."""
         connection = self._connect()
@@ -114,11 +123,14 @@ class Engine:
         return self._send_content(method, route, content, "application/json", query)
 
     def _send_content(
-        self, method: str, route: str, content: bytes, kind: str, query: dict[str, Any]
+        self, method: str, route: str, content: bytes | BinaryIO, kind: str, query: dict[str, Any]
     ) -> http.client.HTTPResponse:
         connection = self._connect()
+        headers = {"Content-Type": kind} if content else {}
+        if not isinstance(content, bytes):
+            headers["Content-Length"] = str(os.fstat(content.fileno()).st_size)
         try:
-            connection.request(method, _url(route, query), content or None, {"Content-Type": kind} if content else {})
+            connection.request(method, _url(route, query), content or None, headers)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise EngineError(f"cannot ask the engine at {self._path}: {error or type(error).__name__}") from error
