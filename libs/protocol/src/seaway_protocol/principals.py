@@ -13,7 +13,7 @@ from seaway_protocol import network, runtime, shim, supervisor
 from seaway_protocol.enrolment import ENROLMENT
 from seaway_protocol.fleet import EVERYONE, FLEET, LEADER
 from seaway_protocol.kinds import Bucket, Call, Interface, Store
-from seaway_protocol.memory import BUCKETS, HOSTS, LEASES, NODES, PLANS, STORES
+from seaway_protocol.memory import BUCKETS, HOSTS, LEASES, NODES, PACKAGES, PLANS, STORES
 from seaway_protocol.network import NETWORK
 from seaway_protocol.runtime import RUNTIME
 from seaway_protocol.shim import NURSERY, SHIM
@@ -70,6 +70,7 @@ PRINCIPALS: tuple[Principal, ...] = (
         hears_fleet=True,
         flows=(SUPERVISOR, SHIM, FLEET),
         reads=(NODES, HOSTS, LEASES, PLANS),
+        keeps=(PACKAGES,),
         doc="the Docker Engine API",
     ),
     Principal(

@@ -26,7 +26,7 @@ from seaway_daemon.api import (
 from seaway_daemon.api.refused import no_plugins, no_swarm, not_in_swarm, unsupported
 from seaway_daemon.api.route import Route
 from seaway_daemon.fleet import events as fleet_events
-from seaway_daemon.fleet import membership, openapi, seeing
+from seaway_daemon.fleet import membership, openapi, seeing, upgrades
 from seaway_daemon.ui import pages
 
 ROUTES: tuple[Route, ...] = (
@@ -165,6 +165,17 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/fleet/images", seeing.images, "read"),
     Route("GET", "/fleet/df", seeing.disk_usage, "read"),
     Route("GET", "/fleet/events", fleet_events.events, "read"),
+    Route("GET", "/fleet/upgrades", upgrades.list_, "read"),
+    Route("POST", "/fleet/upgrades", upgrades.create, "admin"),
+    Route("GET", "/fleet/upgrades/{name}", upgrades.inspect, "read"),
+    Route("POST", "/fleet/upgrades/{name}/pause", upgrades.pause, "admin"),
+    Route("POST", "/fleet/upgrades/{name}/resume", upgrades.resume, "admin"),
+    Route("POST", "/fleet/upgrades/{name}/abort", upgrades.abort, "admin"),
+    Route("POST", "/fleet/upgrades/{name}/rollback", upgrades.rollback, "admin"),
+    Route("GET", "/fleet/releases", upgrades.list_releases, "read"),
+    Route("PUT", "/fleet/releases/{name}", upgrades.put_release, "admin"),
+    Route("GET", "/fleet/packages/{name}", upgrades.has_package, "read"),
+    Route("PUT", "/fleet/packages/{name}", upgrades.put_package, "admin"),
     Route("GET", "/fleet/openapi.json", openapi.describing(lambda: ROUTES), "read"),
     # --- the page ----------------------------------------------------------------------------------------------------
     Route("GET", "/ui", pages.beside, "read"),
