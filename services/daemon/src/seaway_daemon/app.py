@@ -10,14 +10,17 @@ from urllib.parse import unquote
 from aiohttp import web
 from seaway_bus import start_trace
 from seaway_bus.context import handle
-from seaway_protocol.errors import Error, Internal, NotFound
+from seaway_protocol.errors import Error, Internal, NotFound, PermissionDenied
 
+from seaway_daemon.access import roles, scopes
 from seaway_daemon.api import errors, origin
+from seaway_daemon.api.query import Query
 from seaway_daemon.api.request import Request
 from seaway_daemon.engine import Engine
 from seaway_daemon.figures import Requests
+from seaway_daemon.fleet import nodes
 from seaway_daemon.headers import traced
-from seaway_daemon.hijack import asks_to_upgrade
+from seaway_daemon.hijack import asks_to_upgrade, connection_of
 from seaway_daemon.routes import Table
 from seaway_daemon.version import split
 
@@ -57,7 +60,12 @@ class App:
             return self._refusal(http, _unexpected(http, error))
 
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
-        version, path = split(http.rel_url.raw_path)
+        path, here = http.rel_url.raw_path, self._engine.bus.node
+        if elsewhere := nodes.target(path):
+            if elsewhere.node != here:
+                return await self._forward(http, elsewhere)
+            path = elsewhere.path
+        version, path = split(path)
         found = self._table.find(http.method, path)
         if found is None:
             return _refused(http, errors.answer(NotFound("page not found")))
@@ -65,8 +73,26 @@ class App:
         route, names = found
         http[_ROUTE] = route.path
         handle(f"{http.method} {route.path}")
-        request = Request(http, self._engine, version, {name: unquote(value) for name, value in names.items()})
-        return await route.handler(request)
+        actor = roles.settled(connection_of(http).actor, self._engine.settings.roles, here)
+        roles.require(actor, route.access, f"{http.method} {route.path}")
+        meant = {name: unquote(value) for name, value in names.items()}
+        query = Query(http.rel_url.raw_query_string)
+        given, query = await scopes.limit(actor, route, meant, query, self._engine)
+        return await route.handler(Request(http, self._engine, version, given, query=query, actor=actor))
+
+    async def _forward(self, http: web.BaseRequest, to: nodes.Target) -> web.StreamResponse:
+        """Answer for another host, which looks again at who may do what. What we don't know needs an admin."""
+        http[_ROUTE] = nodes.ROUTE
+        handle(f"{http.method} {nodes.ROUTE}")
+        origin.check(http.method, http.headers)
+        actor = connection_of(http).actor
+        if actor.node:
+            raise PermissionDenied(f"cannot reach {to.node} by way of this host: ask its own name, not a way to it")
+        actor = roles.settled(actor, self._engine.settings.roles, to.node)
+        found = self._table.find(http.method, to.plain)
+        access = found[0].access if found else "admin"
+        roles.require(actor, access, f"{http.method} {found[0].path if found else to.plain} on {to.node}")
+        return await nodes.forward(self._engine, http, actor, to)
 
     def _refusal(self, http: web.BaseRequest, error: Error) -> web.StreamResponse:
         if error.origin:

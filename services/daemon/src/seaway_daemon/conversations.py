@@ -9,6 +9,7 @@ from seaway_daemon.api import attach, events, exec, images, lifecycle, logs, sta
 from seaway_daemon.conversation import topics
 from seaway_daemon.conversation.keeper import Talk
 from seaway_daemon.engine import Engine
+from seaway_daemon.fleet import nodes
 
 TALKS: Mapping[type[topics.Topic], Callable[[Engine, Any], Talk]] = {
     topics.Attachment: attach.attached,
@@ -19,5 +20,6 @@ TALKS: Mapping[type[topics.Topic], Callable[[Engine, Any], Talk]] = {
     topics.StatsStream: stats.watched,
     topics.Starting: lifecycle.started,
     topics.Stopping: lifecycle.stopped,
+    topics.Tunnel: nodes.tunnelled,
     topics.Waiting: lifecycle.awaited,
 }

@@ -11,15 +11,19 @@ aiohttp has no supported way to do this, so this is the one place that reaches f
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 
+from seaway_daemon.access.identity import NOBODY, NotAnActor, Opening, peer
 from seaway_daemon.headers import STANDARD_HEADERS, traced
+
+log = logging.getLogger("seaway.daemon")
 
 _MOST = 256 * 1024
 """Bytes read ahead of the reader; beyond that the client isn't read from."""
@@ -39,18 +43,72 @@ def upgrade_length(data: bytes) -> int:
     return end + 4 + (int(length[1]) if length else 0)
 
 
+class Closeable(Protocol):
+    """What ends with a client's connection."""
+
+    async def close(self) -> None:
+        """End it."""
+        ...
+
+
+_closing: set[asyncio.Task[None]] = set()
+
+
 class Connection(web.RequestHandler):  # type: ignore[type-arg, misc, unused-ignore]
     """The server's side of one client connection. What follows a request to upgrade isn't HTTP: it is held back."""
 
-    __slots__ = ("_body_left", "_held")
+    __slots__ = ("_body_left", "_held", "_opening", "actor", "ways")
 
     def __init__(self, manager: web.Server, **options: Any) -> None:  # type: ignore[type-arg, unused-ignore]
         super().__init__(manager, **options)
         self._held: bytearray | None = None
         self._body_left = 0
+        self._opening: Opening | None = None
+        self.actor = NOBODY
+        self.ways: dict[str, Closeable] = {}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Learn who is there."""
+        self.actor, may_speak_for_others = peer(transport)
+        self._opening = Opening() if may_speak_for_others else None
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let go of the ways to other hosts that were this client's."""
+        ways, self.ways = self.ways, {}
+        for way in ways.values():
+            task = asyncio.get_running_loop().create_task(way.close(), name="a client's ways end")
+            _closing.add(task)
+            task.add_done_callback(_closing.discard)
+        super().connection_lost(exc)
+
+    def _opened(self, data: bytes) -> bytes:
+        """What of the first bytes is HTTP: they may say for whom the peer speaks."""
+        assert self._opening
+        try:
+            found = self._opening.feed(data)
+        except NotAnActor as error:
+            log.warning("Cannot let in whom the fleet service speaks for: %s", error)
+            self._opening, self.actor = None, NOBODY
+            if self.transport:
+                self.transport.abort()
+            return b""
+        if found is None:
+            return b""
+        self._opening, (actor, rest) = None, found
+        self.actor = actor or self.actor
+        return rest
 
     def data_received(self, data: bytes) -> None:
-        """Hand requests to the parser, and keep the rest where a request asked to upgrade."""
+        """Hand requests to the parser, and keep the rest where a request asked to upgrade.
+
+        Without data the parser is to go on with what it has: aiohttp calls so when a body's reader has caught up.
+        """
+        if not data:
+            super().data_received(data)
+            return
+        if self._opening and not (data := self._opened(data)):
+            return
         if self._held is not None:
             data = self._hold(data)
         elif length := upgrade_length(data):
@@ -157,6 +215,11 @@ class TakenOver(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing."""
+
+
+def connection_of(http: web.BaseRequest) -> Connection:
+    """The connection of a request: who is at its other end, and what ends with it."""
+    return cast(Connection, http.protocol)
 
 
 def is_plain(http: web.BaseRequest) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 from seaway_service import Settings
 from seaway_service.values import AbsolutePath, Bytes, OptionalPath, Seconds
 
@@ -13,8 +13,16 @@ ModeBits = Annotated[int, Meta(ge=0, le=0o777, description="permission bits, suc
 Address = Annotated[str, Meta(pattern=r"^(.+:\d{1,5})?$", description='address:port, or ""')]
 
 
-LIVE = ("access_log", "max_body", "stop_seconds", "tls_certificate", "tls_key", "tls_authority")
+LIVE = ("access_log", "max_body", "roles", "stop_seconds", "tls_certificate", "tls_key", "tls_authority")
 """What changes with a reload, without a restart."""
+
+
+class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one identity may. `labels` limits it to containers that carry all of them, `hosts` to these hosts."""
+
+    role: Literal["viewer", "operator", "admin"]
+    labels: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 class DaemonSettings(Settings, frozen=True, kw_only=True):
@@ -43,6 +51,9 @@ class DaemonSettings(Settings, frozen=True, kw_only=True):
 
     tls_authority: OptionalPath = ""
     """The authority whose client certificates are let in, PEM."""
+
+    roles: dict[str, Grant] = {}
+    """What each client certificate may do, by its common name; `"*"` is any other. Empty: everything."""
 
     max_body: Bytes = 4 * 1024 * 1024
     """How long a JSON body may be. Archives are streamed and not counted."""

@@ -23,10 +23,14 @@ _REST = 2.0
 
 @dataclass
 class Flows:
-    """The flows of one attachment: opened, that is listening, before the shim is asked to use them."""
+    """The flows of one attachment: opened, that is listening, before the shim is asked to use them.
+
+    `before` is how many bytes went into the second one before the client's.
+    """
 
     output: Receiver
     stdin: Sender | None
+    before: int = 0
 
     async def close(self) -> None:
         """Let go of both; a shim that still writes is told that nobody reads."""
@@ -70,7 +74,7 @@ async def converse(
     The client closing its half ends the process's input only. Returns why the output broke off; None where it ended.
     """
     reading = asyncio.create_task(copy(conversation, flows.output, framed=framed), name="copy output")
-    writing = asyncio.create_task(_copy_input(conversation, flows.stdin, detach), name="copy input")
+    writing = asyncio.create_task(_copy_input(conversation, flows, detach), name="copy input")
     leaving = asyncio.create_task(conversation.gone.wait(), name="client's leave")
     try:
         # What a client that is gone has sent before is still the process's, so its input comes to its end first.
@@ -105,13 +109,14 @@ async def tell(conversation: Conversation, text: str, *, framed: bool, channel: 
         await conversation.write(frame(channel, line) if framed else line)
 
 
-async def _copy_input(conversation: Conversation, stdin: Sender | None, detach: DetachKeys | None) -> None:
+async def _copy_input(conversation: Conversation, flows: Flows, detach: DetachKeys | None) -> None:
     """Until the client's end of file, which becomes the process's; a process that reads no more isn't an error.
 
     Input is kept until the shim has consumed it, so no more is read than the flow takes at once.
     """
+    stdin = flows.stdin
     while True:
-        stdin, room = await _room(conversation, stdin)
+        stdin, room = await _room(conversation, stdin, flows.before)
         data = await conversation.read(min(room, _MOST))
         if not data:
             break
@@ -125,12 +130,12 @@ async def _copy_input(conversation: Conversation, stdin: Sender | None, detach: 
             await stdin.close()
 
 
-async def _room(conversation: Conversation, stdin: Sender | None) -> tuple[Sender | None, int]:
+async def _room(conversation: Conversation, stdin: Sender | None, before: int) -> tuple[Sender | None, int]:
     """How much may be read; without a reader any amount, since the client must not block on what nobody wants."""
     if stdin:
         with contextlib.suppress(Error):
             room = await stdin.room()
-            conversation.pass_on(stdin.consumed)
+            conversation.pass_on(stdin.consumed - before)
             return stdin, room
     conversation.pass_on(conversation.taken)
     return None, _MOST

@@ -10,6 +10,7 @@ from seaway_protocol import runtime, supervisor
 from seaway_protocol.errors import Conflict, InvalidArgument, NotFound
 from seaway_protocol.types import Container, Image, Resources
 
+from seaway_daemon.access import roles
 from seaway_daemon.api import bodies
 from seaway_daemon.api.request import Request, json, nothing
 from seaway_daemon.api.selection import LIST_FILTERS, select
@@ -35,6 +36,7 @@ async def create(request: Request) -> web.StreamResponse:
     """`POST /containers/create`."""
     raw, document = await request.raw_body()
     body = bodies.typed(document, bodies.CreateContainer)
+    roles.check_create(request.actor, body)
     spec = container_spec(body, raw, request.query.text("platform"))
     name = request.query.text("name").removeprefix("/")
     created = await request.engine.ask(supervisor.create, supervisor.Create(spec=spec, name=name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from seaway_protocol.errors import InvalidArgument
 
@@ -25,6 +25,10 @@ class Query:
 
     def __contains__(self, name: str) -> bool:
         return name in self._first
+
+    def changed(self, name: str, value: str) -> Query:
+        """The same parameters with another value of one."""
+        return Query(urlencode([*((key, each) for key, each in self._pairs if key != name), (name, value)]))
 
     def text(self, name: str, default: str = "") -> str:
         """The parameter as it stands."""

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from seaway_protocol.actor import Actor
 from seaway_protocol.errors import InvalidArgument
 from seaway_protocol.types import RegistryAuth
 
+from seaway_daemon.access.identity import NOBODY
 from seaway_daemon.api.bodies import Body, decode, decode_any
 from seaway_daemon.api.query import Query
 from seaway_daemon.conversation.keeper import Talk
@@ -24,14 +26,24 @@ B = TypeVar("B", bound=Body)
 
 
 class Request:
-    """One HTTP request: the version and the names in its path, its query, its body, and the engine to ask."""
+    """One HTTP request: who asks, the version and the names in its path, its query, its body, and the engine to ask."""
 
-    def __init__(self, http: web.BaseRequest, engine: Engine, version: ApiVersion, names: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        http: web.BaseRequest,
+        engine: Engine,
+        version: ApiVersion,
+        names: Mapping[str, str],
+        *,
+        query: Query | None = None,
+        actor: Actor = NOBODY,
+    ) -> None:
         self.http = http
         self.engine = engine
         self.version = version
         self.names = names
-        self.query = Query(http.rel_url.raw_query_string)
+        self.query = query or Query(http.rel_url.raw_query_string)
+        self.actor = actor
 
     @property
     def name(self) -> str:

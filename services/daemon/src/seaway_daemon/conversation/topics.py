@@ -109,8 +109,20 @@ class Pulling(Topic, frozen=True, kw_only=True):
     key: str
 
 
+class Tunnel(Topic, frozen=True, kw_only=True):
+    """A connection to another host's engine: the two flows, and how many bytes went into the first one before the
+    client's. The mark is the offset of the answers.
+    """
+
+    hears: ClassVar[bool] = True
+    node: str
+    requests: str
+    answers: str
+    before: int = 0
+
+
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in a record."""
 
-    topic: Copy | Attachment | Execution | EventStream | StatsStream | Waiting | Starting | Stopping | Pulling
+    topic: Copy | Attachment | Execution | EventStream | StatsStream | Waiting | Starting | Stopping | Pulling | Tunnel
     chunked: bool = False
