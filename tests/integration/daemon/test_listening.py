@@ -202,3 +202,61 @@ async def test_tcp_lets_in_those_with_a_certificate_alone(nats_server: NatsServe
     finally:
         process.terminate()
         process.wait(10)
+
+
+async def test_certificates_are_renewed_while_connections_go_on(nats_server: NatsServer, tmp_path: Path) -> None:
+    for generation in ("old", "new"):
+        (tmp_path / generation).mkdir()
+        _certificates(tmp_path / generation)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    names = {"tls_certificate": "server.pem", "tls_key": "server.key", "tls_authority": "authority.pem"}
+    files = {setting: str(tmp_path / name) for setting, name in names.items()}
+    _install(tmp_path / "old", tmp_path)
+    daemon = Daemon(nats_server, tmp_path, tcp=f"127.0.0.1:{port}", **files)
+    process = daemon.start()
+    old, new = (_client(tmp_path / generation, "client") for generation in ("old", "new"))
+    try:
+        await asyncio.to_thread(until, daemon.answers, 15)
+        url = f"https://127.0.0.1:{port}/_ping"
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as kept,
+            aiohttp.ClientSession() as http,
+        ):
+            async with kept.get(url, ssl=old) as answer:
+                assert answer.status == 200
+            (tmp_path / "server.pem").write_text("no certificate")
+            process.send_signal(signal.SIGHUP)
+            await asyncio.to_thread(until, lambda: "what was before holds" in daemon.log, 15)
+            async with http.get(url, ssl=old, headers={"Connection": "close"}) as answer:
+                assert answer.status == 200
+            _install(tmp_path / "new", tmp_path)
+            process.send_signal(signal.SIGHUP)
+            await asyncio.to_thread(
+                until, lambda: "Reloaded; no setting has changed" in daemon.log.split("holds")[-1], 15
+            )
+            async with http.get(url, ssl=new) as answer:
+                assert answer.status == 200
+            with pytest.raises(aiohttp.ClientError):  # its authority isn't ours any more
+                async with aiohttp.ClientSession() as fresh, fresh.get(url, ssl=_lenient(tmp_path / "old")) as answer:
+                    await answer.read()
+            async with kept.get(url, ssl=old) as answer:  # on the connection that was open: a new one couldn't be made
+                assert answer.status == 200
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _install(source: Path, target: Path) -> None:
+    for name in ("server.pem", "server.key", "authority.pem"):
+        (target / name).write_bytes((source / name).read_bytes())
+
+
+def _lenient(directory: Path) -> ssl.SSLContext:
+    """A client that takes any server, with the certificate of `directory`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.load_cert_chain(directory / "client.pem", directory / "client.key")
+    return context

@@ -148,6 +148,7 @@ class Served:
             took = time.monotonic() - started
             tally.seconds += took
             self.took.observe(took, f"{self.interface.name}.{call.name}")
+            log.debug("Handled %s in %.1f ms", call.name, took * 1000)
 
     async def _answer(self, call: Call[Any, Any], handler: Handler, request: Msg) -> Answer:
         headers = request.headers
