@@ -34,6 +34,7 @@ def test_a_host_with_a_good_token_comes_in() -> None:
         ({"token": msgspec.structs.replace(TOKEN, expires=NOW)}, PermissionDenied, "has expired"),
         ({"token": msgspec.structs.replace(TOKEN, used_by={"h3": "U3"})}, PermissionDenied, "h3 has used the token up"),
         ({"token": msgspec.structs.replace(TOKEN, used_by={"h2": "U3"})}, PermissionDenied, "h2 has used the token up"),
+        ({"token": msgspec.structs.replace(TOKEN, hub=True)}, InvalidArgument, "as a hub: say where"),
         ({"node": "h.2"}, InvalidArgument, "letters, digits, - and _"),
         ({"member": MEMBER}, Conflict, "has a host of that name; choose another with --node"),
         ({"member": msgspec.structs.replace(MEMBER, joined=1), "seen": True}, Conflict, "has a host of that name"),

@@ -28,9 +28,10 @@ def check_token(request: NewToken) -> None:
 
 def check_admission(
     asked: Admission, token: IssuedToken | None, member: Member | None, *, seen: bool, now: int
-) -> None:
-    """Raises where the host can't come in. `member` is whom the fleet knows by this name, `seen` whether it ever was.
+) -> IssuedToken:
+    """The token, where the host can come in; else raises.
 
+    `member` is whom the fleet knows by this name, `seen` whether it has ever told of itself.
     Who asks again, with the same key, is let in again: the answer may have been lost.
     """
     if not is_node_name(asked.node):
@@ -39,6 +40,8 @@ def check_admission(
         raise PermissionDenied("cannot join: this fleet knows no such token; make one with: seaway fleet token")
     if token.expires <= now:
         raise PermissionDenied("cannot join: the token has expired; make one with: seaway fleet token")
+    if token.hub and not (asked.address and asked.box):
+        raise InvalidArgument("cannot join as a hub: say where other hosts reach this one with --address")
     if token.once and (others := [node for node, key in token.used_by.items() if key != asked.key]):
         raise PermissionDenied(f"cannot join: {others[0]} has used the token up; make one with: seaway fleet token")
     again = member is not None and member.key == asked.key and not member.evicted
@@ -47,6 +50,7 @@ def check_admission(
             f"cannot join as {asked.node}: the fleet has a host of that name; "
             f"choose another with --node, or shut that one out with: seaway fleet evict {asked.node}"
         )
+    return token
 
 
 def check_renewal(asked: Renewal, member: Member | None) -> Member:
