@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from seaway_daemon.settings import DaemonSettings
+from seaway_fleet.settings import FleetSettings
 from seaway_network.settings import NetworkSettings
 from seaway_runtime.settings import RuntimeSettings
 from seaway_service import Settings, SettingsError, run
@@ -16,7 +17,7 @@ from seaway_service.settings import load, load_with_sources
 from seaway_shim.settings import ShimSettings
 from seaway_supervisor.settings import SupervisorSettings
 
-KINDS = (DaemonSettings, NetworkSettings, RuntimeSettings, ShimSettings, SupervisorSettings)
+KINDS = (DaemonSettings, FleetSettings, NetworkSettings, RuntimeSettings, ShimSettings, SupervisorSettings)
 WRONG = [
     (Settings, 'log_level = "loud"', 'log_level: expected "debug", "error", "info" or "warning", got "loud"'),
     (Settings, 'node = "a.b"', 'node: expected letters, digits, - and _, got "a.b"'),
@@ -90,6 +91,15 @@ def test_the_packaged_files_are_taken() -> None:
     for file in (Path(__file__).parents[2] / "packaging" / "settings").glob("*.toml"):
         kind = next((each for each in KINDS if each.__name__.lower().startswith(file.stem)), None)
         assert kind is None or load(kind, [file])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_change_that_a_packaged_file_shows_is_taken(kind: type[Settings], tmp_path: Path) -> None:
+    name = kind.__name__.lower().removesuffix("settings")
+    text = (Path(__file__).parents[2] / "packaging" / "settings" / f"{name}.toml").read_text()
+    (shown,) = (line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   "))
+    (tmp_path / "drop-in.toml").write_text(shown)
+    assert load(kind, [tmp_path / "drop-in.toml"]) != kind()
 
 
 def test_later_files_win_key_by_key_also_within_tables(tmp_path: Path) -> None:
