@@ -126,7 +126,8 @@ def install(package: Path, lock: int) -> str:
     deadline = time.monotonic() + _DPKG_PATIENCE
     while True:
         done = subprocess.run(
-            ["dpkg", "-i", package],
+            # A settings file that somebody has changed stays as it is: nobody is there to be asked.
+            ["dpkg", "--force-confdef", "--force-confold", "-i", package],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
