@@ -15,6 +15,7 @@ from seaway_fleet.membership import MembershipEndpoints
 from seaway_fleet.seeing import Seeing
 from seaway_fleet.settings import FleetSettings
 from seaway_fleet.tunnel import TunnelEndpoints
+from seaway_fleet.upgrade.service import on_host
 
 
 async def serve(settings: FleetSettings, lifecycle: Lifecycle) -> None:
@@ -34,8 +35,9 @@ async def serve(settings: FleetSettings, lifecycle: Lifecycle) -> None:
         )
         await bus.serve(FLEET, endpoints, version=__version__)
         await bus.serve(EVERYONE, Seeing.everyone.bind(seeing), version=__version__)
-        lifecycle.ready(f"Serving {settings.node}")
-        await lifecycle.stopping.wait()
+        async with on_host(bus, settings.directory(), Path(settings.opt_dir), __version__):
+            lifecycle.ready(f"Serving {settings.node}")
+            await lifecycle.stopping.wait()
 
 
 async def _host(settings: FleetSettings) -> Host:
