@@ -7,8 +7,10 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -226,6 +228,15 @@ def test_bash_completes_and_without_an_engine_says_nothing(
     tmp_path: Path, words: list[str], proposed: list[str]
 ) -> None:
     assert _completed(tmp_path, *words) == proposed
+
+
+def test_an_engine_that_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(tmp_path / "nobody.sock"))
+        mute.listen()
+        began = time.monotonic()
+        assert _completed(tmp_path, "seaway", "rm", "") == []
+        assert time.monotonic() - began < 20  # a second, on a machine with time
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

@@ -21,6 +21,7 @@ KINDS = (DaemonSettings, FleetSettings, NetworkSettings, RuntimeSettings, ShimSe
 WRONG = [
     (Settings, 'log_level = "loud"', 'log_level: expected "debug", "error", "info" or "warning", got "loud"'),
     (Settings, 'node = "a.b"', 'node: expected letters, digits, - and _, got "a.b"'),
+    (Settings, 'node = "a\\n"', "node: expected letters, digits, - and _, got"),
     (Settings, 'bus_url = "127.0.0.1"', 'bus_url: expected a URL, got "127.0.0.1"'),
     (Settings, 'run_dir = "run"', 'run_dir: expected an absolute path, got "run"'),
     (Settings, "node = 1", "node: expected letters, digits, - and _, got 1"),

@@ -10,7 +10,7 @@ from seaway_service import Settings
 from seaway_service.values import AbsolutePath, Bytes, OptionalPath, Seconds
 
 ModeBits = Annotated[int, Meta(ge=0, le=0o777, description="permission bits, such as 0o660")]
-Address = Annotated[str, Meta(pattern=r"^(.+:\d{1,5})?$", description='address:port, or ""')]
+Address = Annotated[str, Meta(pattern=r"^(.+:\d{1,5})?\Z", description='address:port, or ""')]
 
 
 LIVE = ("access_log", "max_body", "roles", "stop_seconds", "tls_certificate", "tls_key", "tls_authority")

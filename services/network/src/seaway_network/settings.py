@@ -9,13 +9,13 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 from seaway_service import Settings
-from seaway_service.values import AbsolutePath, CountOrNone, Port, PrefixLength
+from seaway_service.values import AbsolutePath, CountFromZero, Port, PrefixLength
 
 InterfaceName = Annotated[
-    str, Meta(pattern=r"^[^/\s]{1,15}$", description="an interface's name, at most 15 characters")
+    str, Meta(pattern=r"^[^/\s]{1,15}\Z", description="an interface's name, at most 15 characters")
 ]
-Letters = Annotated[str, Meta(pattern=r"^[a-z]{1,4}$", description="one to four small letters")]
-TableName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="letters, digits and _")]
+Letters = Annotated[str, Meta(pattern=r"^[a-z]{1,4}\Z", description="one to four small letters")]
+TableName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]*\Z", description="letters, digits and _")]
 Mtu = Annotated[int, Meta(ge=68, le=65535, extra={"unit": "bytes"})]
 
 Parsed = TypeVar("Parsed")
@@ -99,7 +99,7 @@ class NetworkSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields
     """What `host-gateway` in extra hosts stands for; empty means the gateway of the container's own network, or, where
     it has none, of the default network."""
 
-    spares: CountOrNone = 4
+    spares: CountFromZero = 4
     """Network namespaces kept ready, so that a container needn't wait for its own. 0 keeps none."""
 
     def __post_init__(self) -> None:

@@ -13,9 +13,9 @@ from seaway_service.values import AbsolutePath, Bytes, OptionalPath
 from seaway_supervisor.images.settings import ImageSettings
 
 RelativePath = Annotated[str, Meta(pattern=r"^[^/]", description="a path without a slash in front")]
-LogDriver = Annotated[str, Meta(pattern=rf"^({'|'.join(DRIVERS)})$", description=f"one of {', '.join(DRIVERS)}")]
+LogDriver = Annotated[str, Meta(pattern=rf"^({'|'.join(DRIVERS)})\Z", description=f"one of {', '.join(DRIVERS)}")]
 StopSeconds = Annotated[int, Meta(ge=-1, extra={"unit": "seconds"})]
-Limit = Annotated[str, Meta(pattern=r"^-?\d+(:-?\d+)?$", description='"soft" or "soft:hard"')]
+Limit = Annotated[str, Meta(pattern=r"^-?\d+(:-?\d+)?\Z", description='"soft" or "soft:hard"')]
 
 
 LIVE = (

@@ -29,12 +29,14 @@ class EngineError(Exception):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float | None) -> None:
         super().__init__("seaway")
+        self._seconds = seconds
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self._seconds)
         self.sock.connect(str(self._path))
 
 
@@ -108,14 +110,13 @@ class Engine:
         return stream
 
     def _connect(self) -> _UnixConnection:
-        connection = _UnixConnection(self._path)
+        connection = _UnixConnection(self._path, self._seconds)
         try:
             connection.connect()
         except OSError as error:
             raise EngineError(
                 f"cannot reach the engine at {self._path}: {error.strerror}; start it with: sudo seaway up"
             ) from error
-        connection.sock.settimeout(self._seconds)
         return connection
 
     def _send(self, method: str, route: str, body: Any, query: dict[str, Any]) -> http.client.HTTPResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 
 import click
@@ -25,7 +26,7 @@ def _complete(
     given = context.params.get(parameter.name or "") if parameter.nargs == -1 else ()
     try:
         found = sorted(set(find(Engine(socket_path(chosen), _SECONDS))))
-    except (EngineError, OSError, ValueError, LookupError, TypeError):
+    except (EngineError, OSError, HTTPException, ValueError, LookupError, TypeError):
         return []
     return [each for each in found if each.startswith(incomplete) and each not in (given or ())]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from seaway_service.values import AbsolutePath, Bytes, Count, CountOrNone, Seconds, Url
+from seaway_service.values import AbsolutePath, Bytes, Count, CountFromZero, Seconds, Url
 
 
 class ImageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +26,7 @@ class ImageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     downloads: Count = 3
     """How many layers are downloaded at the same time."""
 
-    unpackers: CountOrNone = 0
+    unpackers: CountFromZero = 0
     """How many layers are unpacked at the same time; 0 means one per processor."""
 
     attempts: Count = 5
