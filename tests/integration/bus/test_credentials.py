@@ -144,4 +144,4 @@ async def test_minting_takes_less_than_a_few_milliseconds(nats_server: Any) -> N
 
 
 def test_every_interface_is_somebodys() -> None:
-    assert {i for p in PRINCIPALS for i in p.serves} == set(INTERFACES)
+    assert {i for p in PRINCIPALS for i in (*p.serves, *p.tells)} == set(INTERFACES)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from seaway_bus import Bus, Occurrence, Occurrences
-from seaway_protocol import errors
+from seaway_protocol import audit, errors
+from seaway_protocol.actor import Actor
 from seaway_protocol.kinds import Event, Interface, Message
 from support.bus import BusFor, NatsServer
 
@@ -189,3 +190,16 @@ async def test_the_stream_is_on_disk_for_a_week_and_bounded(bus: Bus, nats_serve
     assert (config["storage"], config["discard"]) == ("file", "old")
     assert config["max_age"] == 7 * 24 * 3600 * 10**9 and config["max_bytes"] == 256 * 2**20
     assert "sync_interval: always" in nats_server.configuration.path.read_text()
+
+
+async def test_the_audit_is_kept_apart_and_nobody_can_delete_from_it(bus_for: BusFor) -> None:
+    supervisor, daemon, tester = await bus_for("supervisor"), await bus_for("daemon"), await bus_for(strict=False)
+    await supervisor.ensure_event_stream()
+    actor = Actor(name="alice", role="viewer")
+    told = audit.Noted(requests=(audit.Request(at=1, actor=actor, method="GET", route="/info", status=403),))
+    await daemon.publish(audit.noted, told, id="n1")
+    async with daemon.events(audit.noted, since=0, follow=False) as kept:
+        assert [each.payload async for each in kept] == [told]
+    for verb, request in (("PURGE", b""), ("MSG.DELETE", b'{"seq":1}')):
+        reply = await tester._requests.send(f"$JS.API.STREAM.{verb}.SW_AUDIT_n1", request, None, 5.0)
+        assert b"not permitted" in reply.data, reply.data

@@ -74,7 +74,7 @@ def test_nobody_reaches_another_host_or_another_inbox(principal: Principal) -> N
 
 @pytest.mark.parametrize("interface", INTERFACES, ids=lambda i: i.name)
 def test_each_interface_is_served_by_exactly_one_principal(interface: object) -> None:
-    assert len([p for p in PRINCIPALS if interface in p.serves]) == 1
+    assert len([p for p in PRINCIPALS if interface in (*p.serves, *p.tells)]) == 1
 
 
 def test_whoever_serves_may_be_found_and_may_answer_as_long_as_its_longest_call() -> None:
@@ -99,3 +99,11 @@ def test_whoever_serves_may_be_found_and_may_answer_as_long_as_its_longest_call(
 )
 def test_what_includes_what(wide: str, narrow: str, expected: bool) -> None:
     assert _includes(wide, narrow) is expected
+
+
+def test_the_audit_is_told_by_the_daemon_and_only_added_to() -> None:
+    daemon = of("daemon")
+    assert may(daemon.publish, "sw1.audit.n1.audit.noted.n1") and not may(daemon.publish, "sw1.audit.n2.audit.noted.n2")
+    for verb in ("DELETE", "PURGE", "MSG.DELETE", "UPDATE"):
+        assert not may(daemon.publish, f"$JS.API.STREAM.{verb}.SW_AUDIT_n1")
+    assert not any(may(of(p.name).publish, "sw1.audit.n1.audit.noted.n1") for p in PRINCIPALS if p.name != "daemon")

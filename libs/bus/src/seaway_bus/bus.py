@@ -313,9 +313,15 @@ class Bus:
         return Occurrences(self._connection, self._requests, wanted, node or self.node, token, since, follow)
 
     async def ensure_event_stream(self, seconds: float = 10.0) -> None:
-        """Make the host's event stream, or bring it up to date: 7 days, 256 MiB, the oldest go first."""
-        wanted = jetstream.event_stream(self.node)
+        """Make the host's event stream and its audit's, or bring them up to date.
+
+        They keep 7 and 90 days, of 256 MiB each the newest.
+        """
         deadline = time.time() + seconds
+        for wanted in (jetstream.event_stream(self.node), jetstream.audit_stream(self.node)):
+            await self._ensure_stream(wanted, deadline, seconds)
+
+    async def _ensure_stream(self, wanted: dict[str, Any], deadline: float, seconds: float) -> None:
         for verb in ("CREATE", "UPDATE"):
             subject = f"$JS.API.STREAM.{verb}.{wanted['name']}"
             asked = _Asked(subject, "cannot make the event stream", "JetStream", of_service=False)

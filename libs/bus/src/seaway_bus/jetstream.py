@@ -25,9 +25,9 @@ _WRITTEN_SINCE = {10071, 10164}  # another last sequence for the subject than ex
 _LATER = {10008, 10023, 10028, 10076}  # JetStream isn't up yet, or lacks a resource
 
 
-def stream_name(node: str) -> str:
-    """The event stream of a host; the node stands in it because a fleet's hub sees them all."""
-    return f"SW_EVT_{node}"
+def stream_name(node: str, kept_in: str = "evt") -> str:
+    """The stream of a host for its events, or its audit; the node stands in it because a fleet's hub sees them all."""
+    return f"SW_{kept_in.upper()}_{node}"
 
 
 def event_stream(node: str) -> dict[str, Any]:
@@ -44,6 +44,25 @@ def event_stream(node: str) -> dict[str, Any]:
         "max_bytes": 256 * 1024 * 1024,
         "duplicate_window": 1800 * _SECOND,  # for so long may whoever didn't hear the acknowledgement be away
         "allow_direct": True,
+    }
+
+
+def audit_stream(node: str) -> dict[str, Any]:
+    """The configuration of a host's audit: nothing in it is ever deleted by anybody, it only grows too old or large."""
+    return {
+        "name": stream_name(node, "audit"),
+        "description": "who asked this host for what",
+        "subjects": [f"{WIRE}.audit.{node}.>"],
+        "retention": "limits",
+        "discard": "old",
+        "storage": "file",
+        "num_replicas": 1,
+        "max_age": 90 * 24 * 3600 * _SECOND,
+        "max_bytes": 256 * 1024 * 1024,
+        "duplicate_window": 120 * _SECOND,
+        "allow_direct": True,
+        "deny_delete": True,
+        "deny_purge": True,
     }
 
 

@@ -64,10 +64,13 @@ class Occurrences:
     ) -> None:
         if not events:
             raise ValueError("cannot listen to no event at all")
+        if len({event.kept_in for event in events}) > 1:
+            raise ValueError("cannot listen to events of two streams at once")
         self._connection = connection
         self._requests = requests
         self._events = {event.name: event for event in events}
         self._node = node
+        self._stream = jetstream.stream_name(node, events[0].kept_in)
         kept = [event for event in events if event.durable and node != ALL]
         self._kept = [event.subject(node, token) for event in kept]
         self._passing = [event.subject(node, token) for event in events if event not in kept]
@@ -166,7 +169,7 @@ class Occurrences:
         The server can seek by time itself, but begins too late now and then on a busy host (2.15.1, and then for good);
         it is left to it only where our credential, of an older version, doesn't let us read single events.
         """
-        stream = jetstream.stream_name(self._node)
+        stream = self._stream
         doing = "find an event by its time"
         try:
             low, high = jetstream.bounds(jetstream.answer(await self._api(f"STREAM.INFO.{stream}", {}), doing))
@@ -183,7 +186,7 @@ class Occurrences:
         return low - 1
 
     async def _create(self) -> None:
-        stream = jetstream.stream_name(self._node)
+        stream = self._stream
         if isinstance(self._since, datetime):
             self._since = await self._seek(self._since)
         name = secrets.token_hex(8)
@@ -205,7 +208,7 @@ class Occurrences:
 
     async def _pull(self) -> None:
         """Ask for the next events; they come to our inbox. While the bus is away there is nobody to ask."""
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{jetstream.stream_name(self._node)}.{self._consumer}"
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
         wanted = jetstream.body({"batch": _BATCH, "expires": int(_EXPIRES * 1e9)})
         self._asked, self._owed = time.monotonic(), _BATCH
         try:

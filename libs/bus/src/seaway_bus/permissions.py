@@ -45,15 +45,16 @@ def permissions(principal: Principal, node: str) -> Permissions:
     if principal.reads or principal.keeps or any(_interface(asked).reach != "host" for asked in principal.calls):
         subscribe += [f"{ANSWERS}.{node}.{name}.>"]
     for kept in principal.reads:
-        publish += _remembered(kept)
+        publish += remembered(kept)
         subscribe += _said_again(kept)
     for kept in principal.keeps:
-        publish += [*_remembered(kept), *_written(kept)]
+        publish += [*remembered(kept), *written_by(kept)]
         subscribe += _said_again(kept)
-    if principal.listens:
-        publish += _reading(node)
+    for kept_in in {event.kept_in for interface in principal.listens for event in interface.events}:
+        publish += _reading(stream_name(node, kept_in))
     if principal.keeps_events:
-        publish += [f"$JS.API.STREAM.{verb}.{stream_name(node)}" for verb in ("CREATE", "UPDATE", "INFO")]
+        streams = (stream_name(node), stream_name(node, "audit"))
+        publish += [f"$JS.API.STREAM.{verb}.{name}" for name in streams for verb in ("CREATE", "UPDATE", "INFO")]
     if principal.observes:
         publish += [s for verb in ("PING", "INFO", "STATS") for s in _discovery(verb)]
         subscribe += _observed(node)
@@ -90,7 +91,7 @@ def _discovery(verb: str) -> list[str]:
 
 def _events(principal: Principal, node: str) -> Iterator[str]:
     """The events of what it serves; those of a container's own principal are about that container."""
-    for interface in principal.serves:
+    for interface in (*principal.serves, *principal.tells):
         for event in interface.events:
             yield event.subject(node, SELF if principal.per_container else "*")
 
@@ -99,7 +100,8 @@ def _heard(principal: Principal, node: str) -> Iterator[str]:
     """Events of its own host, and of all the others' where it may."""
     for interface in principal.listens:
         for event in interface.events:
-            yield event.subject("*" if principal.hears_fleet else node, "*")
+            wide = principal.hears_fleet and event.kept_in == "evt"
+            yield event.subject("*" if wide else node, "*")
 
 
 def _flows(principal: Principal, node: str) -> Iterator[str]:
@@ -122,9 +124,8 @@ def _fleet_flows(principal: Principal, interface: Interface, node: str) -> Itera
     yield f"{WIRE}.io.*.{interface.name}.{node}.>"
 
 
-def _reading(node: str) -> list[str]:
-    """JetStream's API for a place of one's own in the event stream, and for finding it by time."""
-    stream = stream_name(node)
+def _reading(stream: str) -> list[str]:
+    """JetStream's API for a place of one's own in a stream of events, and for finding it by time."""
     place = [f"$JS.API.CONSUMER.CREATE.{stream}.>", f"$JS.API.CONSUMER.MSG.NEXT.{stream}.>"]
     return [*place, f"$JS.API.STREAM.INFO.{stream}", f"$JS.API.STREAM.MSG.GET.{stream}"]
 
@@ -134,8 +135,8 @@ def _remembered(kept: Bucket[Any] | Store) -> list[str]:
     return [f"{api(HUB_DOMAIN)}.{verb}.{stream_of(kept)}" for verb in ("STREAM.INFO", "STREAM.MSG.GET")]
 
 
-def _written(kept: Bucket[Any] | Store, key: str = ">") -> list[str]:
-    """For writing, making and forgetting it."""
+def written_by(kept: Bucket[Any] | Store, key: str = ">") -> list[str]:
+    """For making and forgetting it, and last for writing it, or one key."""
     verbs = [f"{api(HUB_DOMAIN)}.STREAM.{verb}.{stream_of(kept)}" for verb in ("CREATE", "UPDATE", "PURGE")]
     return [*verbs, written(kept, key)]
 

@@ -6,6 +6,7 @@ A file per service reads: types, then calls and events, then one closing stateme
 
 from __future__ import annotations
 
+from seaway_protocol.audit import AUDIT
 from seaway_protocol.enrolment import ENROLMENT
 from seaway_protocol.fleet import EVERYONE, FLEET, LEADER
 from seaway_protocol.kinds import Interface
@@ -27,9 +28,11 @@ INTERFACES: tuple[Interface, ...] = (
     ENROLMENT,
     UPGRADES,
     HOST_UPGRADES,
+    AUDIT,
 )
 
 __all__ = [
+    "AUDIT",
     "ENROLMENT",
     "EVERYONE",
     "FLEET",

@@ -71,7 +71,8 @@ class Event(Generic[Payload]):
     """Something that has happened, published on `sw1.evt.<node>.<type>.<action>.<id>`.
 
     `name` is `<type>.<action>`. `after` names the event that must have been published before it for the same
-    id. A `durable` event is kept by the host's event stream and can be read again from a cursor or a time.
+    id. A `durable` event is kept by one of the host's streams and can be read again from a cursor or a time:
+    `kept_in` is `evt`, or `audit`, from which nobody can delete, and then stands in the subject in its place.
     """
 
     name: str
@@ -79,11 +80,12 @@ class Event(Generic[Payload]):
     after: str | None = None
     durable: bool = True
     doc: str = ""
+    kept_in: Literal["evt", "audit"] = "evt"
     interface: Interface = field(init=False, repr=False)
 
     def subject(self, node: str, id: str) -> str:
         """The subject one occurrence is published on; `id` may be `*` to subscribe."""
-        return f"{WIRE}.evt.{node}.{self.name}.{id}"
+        return f"{WIRE}.{self.kept_in}.{node}.{self.name}.{id}"
 
 
 @dataclass(frozen=True, eq=False)

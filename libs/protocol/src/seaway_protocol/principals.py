@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seaway_protocol import network, runtime, shim, supervisor
+from seaway_protocol.audit import AUDIT
 from seaway_protocol.enrolment import ENROLMENT
 from seaway_protocol.fleet import EVERYONE, FLEET, LEADER
 from seaway_protocol.kinds import Bucket, Call, Interface, Store
@@ -25,9 +26,10 @@ from seaway_protocol.upgrades import HOST_UPGRADES, UPGRADES
 class Principal:
     """One credential's holder.
 
-    `calls` are single calls or whole interfaces. `listens` are the interfaces whose events it hears. `flows` are the
-    interfaces whose flows it has an end of. `per_container` marks one principal per container, that is good for its
-    own container's subjects alone. `keeps_events` may make the event stream, `hears_fleet` hears other hosts' events.
+    `calls` are single calls or whole interfaces. `listens` are the interfaces whose events it hears, `tells` those
+    whose events it announces without answering any call. `flows` are the interfaces whose flows it has an end of.
+    `per_container` marks one principal per container, that is good for its own container's subjects alone.
+    `keeps_events` may make the event stream, `hears_fleet` hears other hosts' events.
     `observes` may listen to calls and answers of all others: a person's credential, for looking, not for acting.
     `reads` and `keeps` are what it may read, and also write, of what the fleet remembers.
     """
@@ -37,6 +39,7 @@ class Principal:
     calls: tuple[Interface | Call, ...] = ()  # type: ignore[type-arg]
     listens: tuple[Interface, ...] = ()
     flows: tuple[Interface, ...] = ()
+    tells: tuple[Interface, ...] = ()
     per_container: bool = False
     keeps_events: bool = False
     hears_fleet: bool = False
@@ -66,7 +69,8 @@ PRINCIPALS: tuple[Principal, ...] = (
             *(runtime.top, runtime.stats, runtime.features),
             *(FLEET, EVERYONE, LEADER, UPGRADES),
         ),
-        listens=(SUPERVISOR, NETWORK),
+        listens=(SUPERVISOR, NETWORK, AUDIT),
+        tells=(AUDIT,),
         hears_fleet=True,
         flows=(SUPERVISOR, SHIM, FLEET),
         reads=(NODES, HOSTS, LEASES, PLANS),
