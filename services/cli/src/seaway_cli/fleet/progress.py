@@ -77,11 +77,14 @@ def _head(plan: dict[str, Any], trouble: str) -> Text:
     return head
 
 
-def _bar(plan: dict[str, Any]) -> ProgressBar:
-    total = max(1, len(plan["Hosts"]))
+def _bar(plan: dict[str, Any]) -> Table:
+    total = len(plan["Hosts"])
     done = sum(host["State"] in ("done", "gone") for host in plan["Hosts"])
-    bad = plan["State"] in ("rolling back", "rolled back", "failed")
-    return ProgressBar(total=total, completed=done, width=60, complete_style="red" if bad else "green")
+    style = "red" if plan["State"] in ("rolling back", "rolled back", "failed") else "green"
+    bar = Table.grid(padding=(0, 1))
+    progress = ProgressBar(total=max(1, total), completed=done, width=60, complete_style=style, finished_style=style)
+    bar.add_row(progress, f"{done} of {total} hosts")
+    return bar
 
 
 def _word(state: str) -> Text:
