@@ -39,11 +39,12 @@ class NatsServer:
     Its JetStream domain is a fleet's hub's, so that what a fleet remembers can be kept here, too.
     """
 
-    def __init__(self, directory: Path, node: str = NODE, domain: str = HUB_DOMAIN) -> None:
+    def __init__(self, directory: Path, node: str = NODE, domain: str = HUB_DOMAIN, **settings: Any) -> None:
         self.node = node
         self.directory = directory
         self.configuration: Configuration = write_configuration(
-            directory / "bus", ServerSettings(node=node, store=directory / "jetstream", port=0, domain=domain)
+            directory / "bus",
+            ServerSettings(node=node, store=directory / "jetstream", port=0, domain=domain, **settings),
         )
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,15 @@ from support.bus import QUICK, BusFor, NatsServer
 
 LABELS = {"n1": {"region": "eu"}, "h2": {"region": "eu", "disk": "fast"}, "h3": {"region": "us"}}
 """The hosts, by name, and their labels; the first one's daemon is asked."""
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server with room for the streams of all hosts."""
+    server = NatsServer(tmp_path, max_store=4 << 30)
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture
@@ -41,16 +51,34 @@ async def hosts(nats_server: NatsServer) -> AsyncIterator[dict[str, Peer]]:
         await bus.close()
 
 
-@pytest.fixture
-async def daemon(bus_for: BusFor, hosts: dict[str, Peer], tmp_path: Path) -> AsyncIterator[Path]:
-    """The daemon of the first host; the path of its socket."""
-    bus = await bus_for("daemon")
+@contextlib.asynccontextmanager
+async def serving(bus: Bus, socket: Path) -> AsyncIterator[Path]:
+    """A host's daemon."""
     happenings = Happenings(bus)
-    settings = DaemonSettings(node=bus.node, socket=str(tmp_path / "engine.sock"), stop_seconds=1.0)
-    server = Server(Engine(bus, happenings, settings))
+    server = Server(Engine(bus, happenings, DaemonSettings(node=bus.node, socket=str(socket), stop_seconds=1.0)))
     happenings.start()
     await server.start()
     await happenings.subscribed.wait()
-    yield tmp_path / "engine.sock"
-    await server.stop()
-    await happenings.stop()
+    try:
+        yield socket
+    finally:
+        await server.stop()
+        await happenings.stop()
+
+
+@pytest.fixture
+async def daemon(bus_for: BusFor, hosts: dict[str, Peer], tmp_path: Path) -> AsyncIterator[Path]:
+    """The daemon of the first host; the path of its socket."""
+    async with serving(await bus_for("daemon"), tmp_path / "engine.sock") as socket:
+        hosts["n1"].engine = socket
+        yield socket
+
+
+@pytest.fixture
+async def daemons(daemon: Path, hosts: dict[str, Peer], tmp_path: Path) -> AsyncIterator[Path]:
+    """The first host's daemon, with those of the others there, too."""
+    async with contextlib.AsyncExitStack() as stack:
+        for node, peer in hosts.items():
+            if node != "n1":
+                peer.engine = await stack.enter_async_context(serving(peer.bus, tmp_path / f"{node}.sock"))
+        yield daemon

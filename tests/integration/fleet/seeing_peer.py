@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seaway_bus import Bus, Endpoints
+from seaway_bus import Bus, Endpoints, Sender
+from seaway_daemon.times import rfc3339
 from seaway_fleet.seeing import Seeing
-from seaway_protocol import EVERYONE, FLEET, SUPERVISOR, supervisor
-from seaway_protocol.errors import Unavailable, Unsupported
+from seaway_fleet.tunnel import TunnelEndpoints
+from seaway_protocol import EVERYONE, FLEET, SUPERVISOR, fleet, supervisor
+from seaway_protocol.errors import NotFound, Unavailable, Unsupported
 from seaway_protocol.fleet import Host, Membership, Roster, Seen
 from seaway_protocol.kinds import Empty, Interface
 from seaway_protocol.supervisor import ContainerHappened, container_started
@@ -45,6 +49,9 @@ class Peer:
         self.images: list[Image] = []
         self.hosts: tuple[Seen, ...] = ()
         self.refuses = False
+        self.engine = Path("/nowhere")
+        self.written: dict[str, list[tuple[int, int, str]]] = {}
+        self._writing: list[asyncio.Task[None]] = []
         self._served: list[Any] = []
 
     async def begin(self) -> None:
@@ -66,10 +73,10 @@ class Peer:
         for served in self._served:
             await served.stop()
 
-    async def happened(self, name: str) -> None:
+    async def happened(self, name: str, *, id: str = "") -> None:
         """Something has happened here."""
         payload = ContainerHappened(name=name, image="busybox:latest", at=time.time_ns())
-        await self.bus.publish(container_started, payload, id=name)
+        await self.bus.publish(container_started, payload, id=id or name)
 
     def _endpoints(self, interface: Interface, *of: object) -> Endpoints:
         """Each call by the method of its name, of the first that has one; the rest are refused."""
@@ -94,6 +101,9 @@ class Peer:
     async def roster(self, _: Empty) -> Roster:
         return Roster(hosts=self.hosts)
 
+    async def dial(self, request: fleet.Dial) -> Empty:
+        return await TunnelEndpoints(self.bus, self.engine).dial(request)
+
     # -- the supervisor -------------------------------------------------------------------------------------------
 
     async def list(self, request: supervisor.ListContainers) -> supervisor.Containers:
@@ -102,6 +112,24 @@ class Peer:
         place = next((index for index, each in enumerate(self.containers, 1) if each.id == request.after), 0)
         page = self.containers[place : place + _PAGE]
         return supervisor.Containers(containers=tuple(page), more=place + _PAGE < len(self.containers))
+
+    async def inspect(self, request: supervisor.Reference) -> Container:
+        for each in self.containers:
+            if request.container in (each.id, each.name):
+                return each
+        raise NotFound(f"No such container: {request.container}")
+
+    async def logs(self, request: supervisor.Logs) -> supervisor.LogsOpened:
+        found = await self.inspect(supervisor.Reference(container=request.container))
+        output = await self.bus.sender(supervisor.logs_flow, request.flow)
+        lines = [each for each in self.written.get(found.name, ()) if each[1] >= request.since]
+        self._writing.append(asyncio.create_task(self._write(output, lines)))
+        return supervisor.LogsOpened()
+
+    async def _write(self, output: Sender, lines: Sequence[tuple[int, int, str]]) -> None:
+        for channel, at, text in lines:
+            await output.write(f"{rfc3339(at)} {text}\n".encode(), channel)
+        await output.close()
 
     async def image_list(self, request: supervisor.ListImages) -> supervisor.Images:
         return supervisor.Images(images=tuple(self.images))

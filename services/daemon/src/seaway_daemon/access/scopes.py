@@ -21,7 +21,9 @@ from seaway_daemon.engine import Engine
 _ONE_CONTAINER = "/containers/{name}"
 _ONE_EXEC = "/exec/{name}/"
 
-_FILTERED = frozenset(("/containers/json", "/containers/prune", "/events"))
+_FILTERED = frozenset(
+    ("/containers/json", "/containers/prune", "/events", "/fleet/containers", "/fleet/events", "/fleet/logs")
+)
 """Their answer, or effect, is limited by a filter."""
 
 _OPEN = frozenset(
@@ -40,6 +42,10 @@ _OPEN = frozenset(
         ("GET", "/networks/"),
         ("GET", "/volumes"),
         ("GET", "/volumes/{name}"),
+        ("GET", "/fleet"),
+        ("GET", "/fleet/hosts"),
+        ("GET", "/fleet/hosts/{name}"),
+        ("GET", "/fleet/openapi.json"),
     )
 )
 """What is about no container of anybody's."""
