@@ -10,7 +10,7 @@ PYTHON := /usr/bin/python3
 BUILD := python3 python3-venv python3-dev gcc libc6-dev
 RUN := libseccomp2 nftables iproute2 tini procps curl
 DEMO := busybox-static docker-registry
-TEST := iputils-ping strace util-linux libcap2-bin mandoc $(if $(shell command -v docker),,docker.io)
+TEST := iputils-ping strace docker-compose util-linux libcap2-bin mandoc $(if $(shell command -v docker),,docker.io)
 TOX := .tools/bin/tox
 
 help:  ## this list

@@ -66,6 +66,50 @@ def test_a_running_container_joins_and_leaves(docker: Docker, image: str, name: 
     assert "eth1" not in docker.ok("exec", name, "ls", "/sys/class/net").split()
 
 
+def test_a_link_is_a_name_for_the_one_container_alone(docker: Docker, image: str, name: str, net: str) -> None:
+    docker.ok("run", "-d", "--network", net, "--name", name, image, "sleep", "60")
+    linked = ("run", "--rm", "--network", net, "--link", f"{name}:store", image)
+    docker.ok(*linked, "ping", "-c", "1", "-W", "2", "store")
+    docker.ok(*linked, "ping", "-c", "1", "-W", "2", name)
+    assert docker("run", "--rm", "--network", net, image, "ping", "-c", "1", "-W", "1", "store").code != 0
+
+
+def test_one_that_has_left_its_network_before_it_ran_joins_again(
+    docker: Docker, image: str, name: str, net: str
+) -> None:
+    """docker-compose does so with every container that it makes."""
+    docker.ok("create", "--network", net, "--name", name, image, "sleep", "60")
+    docker.ok("network", "disconnect", net, name)
+    assert (
+        docker.ok("inspect", "-f", "{{.HostConfig.NetworkMode}} {{len .NetworkSettings.Networks}}", name) == f"{net} 0"
+    )
+    docker.ok("network", "connect", "--alias", "again", net, name)
+    docker.ok("start", name)
+    docker.ok("run", "--rm", "--network", net, image, "ping", "-c", "1", "-W", "2", "again")
+
+
+def test_one_that_has_left_all_networks_runs_alone_and_may_join_one(
+    docker: Docker, image: str, name: str, net: str
+) -> None:
+    docker.ok("create", "--network", net, "--name", name, image, "sleep", "60")
+    docker.ok("network", "disconnect", net, name)
+    docker.ok("start", name)
+    assert docker.ok("exec", name, "ls", "/sys/class/net").split() == ["lo"]
+    docker.ok("network", "connect", net, name)
+    assert "eth0" in docker.ok("exec", name, "ls", "/sys/class/net").split()
+
+
+def test_one_without_a_network_joins_one_after_it_has_left_none(
+    docker: Docker, image: str, name: str, net: str
+) -> None:
+    docker.ok("create", "--network", "none", "--name", name, image, "sleep", "60")
+    assert docker("network", "connect", net, name).code == 1
+    docker.ok("network", "disconnect", "none", name)
+    docker.ok("network", "connect", net, name)
+    docker.ok("start", name)
+    assert "eth0" in docker.ok("exec", name, "ls", "/sys/class/net").split()
+
+
 def test_a_network_in_use_is_not_removed(docker: Docker, image: str, name: str, net: str) -> None:
     docker.ok("run", "-d", "--network", net, "--name", name, image, "sleep", "60")
     refused = docker("network", "rm", net)

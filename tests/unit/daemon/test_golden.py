@@ -265,7 +265,8 @@ def test_image_inspect() -> None:
 
 def test_new_clients_are_not_told_what_is_gone() -> None:
     ours = images.inspected(image(golden("image")), NEWEST)
-    assert not {"VirtualSize", "Container", "ContainerConfig"} & set(ours)
+    assert "VirtualSize" not in ours
+    assert ours["ContainerConfig"]  # but for what docker-compose 1.29 reads, whatever it speaks
 
 
 def test_image_list() -> None:

@@ -31,7 +31,6 @@ def test_networks_by_priority() -> None:
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        (NetworkSpec(mode="networks"), "no network is named"),
         (NetworkSpec(mode="container:abc"), "uses another's"),
         (NetworkSpec(mode="host", endpoints=(EndpointSpec(network="a"),)), "conflicting options"),
         (NetworkSpec(mode="none", endpoints=(EndpointSpec(network="a"),)), "conflicting options"),

@@ -27,9 +27,7 @@ def wanted(spec: NetworkSpec) -> list[EndpointSpec]:
         raise InvalidArgument(f"cannot set up a network for mode {mode}: the container uses another's")
     endpoints = sorted(spec.endpoints, key=lambda each: -each.priority)
     if mode == "networks":
-        if not endpoints:
-            raise InvalidArgument("cannot set up a network: no network is named")
-        return endpoints
+        return endpoints  # none, where it has left all that it was in: then it is alone until it joins one
     if mode in (HOST, NONE) and any(each.network != mode for each in endpoints):
         raise InvalidArgument(f"conflicting options: network mode {mode} goes with no other network")
     if all(each.network != mode for each in endpoints):

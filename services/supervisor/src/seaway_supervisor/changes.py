@@ -143,12 +143,12 @@ async def disconnect(host: Host, record: Record, request: wire.DisconnectNetwork
         absent = len(left) == len(_named(record))
         if absent and not record.alive and not request.force and first_asked() is None:
             raise NotFound(f"container {record.id} is not connected to the network {found.name}")
-        await _save(host, record, mode="networks" if left else "none", endpoints=left)
+        await _save(host, record, mode="networks", endpoints=left)
 
 
 def _named(record: Record) -> tuple[EndpointSpec, ...]:
     wanted = record.container.spec.network
-    return wanted.endpoints or ((EndpointSpec(network="bridge"),) if wanted.mode == "bridge" else ())
+    return wanted.endpoints or ((EndpointSpec(network=wanted.mode),) if wanted.mode in ("bridge", "none") else ())
 
 
 def _listed(mode: str) -> str:

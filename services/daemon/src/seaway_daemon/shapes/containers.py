@@ -111,11 +111,14 @@ def command_line(args: tuple[str, ...]) -> str:
 
 
 def network_mode(container: Container) -> str:
-    """The mode as Docker names it: a network's name stands for itself."""
+    """The mode as Docker names it: a network's name stands for itself, also when the container has left it."""
     spec = container.spec.network
-    if spec.mode == "networks":
-        return spec.endpoints[0].network if spec.endpoints else "none"
-    return spec.mode
+    if spec.mode != "networks":
+        return spec.mode
+    if spec.endpoints:
+        return spec.endpoints[0].network
+    asked = _origin(container).get("HostConfig") or {}
+    return str(asked.get("NetworkMode") or "bridge")
 
 
 def mount_modes(asked: dict[str, Any]) -> dict[str, str]:

@@ -12,7 +12,6 @@ from seaway_daemon.times import SECOND, rfc3339
 from seaway_daemon.version import ApiVersion
 
 _WITHOUT_VIRTUAL_SIZE = ApiVersion(1, 44)
-_WITHOUT_CONTAINER = ApiVersion(1, 45)
 
 
 def document(image: Image) -> dict[str, Any]:
@@ -59,6 +58,9 @@ def inspected(image: Image, version: ApiVersion) -> dict[str, Any]:
         "DockerVersion": found.get("docker_version", ""),
         "Author": image.author,
         "Config": {**EMPTY_CONFIG, **(found.get("config") or {})},
+        # Gone from the description since 1.45, but docker-compose 1.29 speaks our newest version and reads it.
+        "Container": "",
+        "ContainerConfig": EMPTY_CONFIG,
         "Architecture": image.architecture,
         "Os": image.os,
         "Size": image.size,
@@ -70,8 +72,6 @@ def inspected(image: Image, version: ApiVersion) -> dict[str, Any]:
         shape["Variant"] = image.variant
     if version < _WITHOUT_VIRTUAL_SIZE:
         shape["VirtualSize"] = image.size
-    if version < _WITHOUT_CONTAINER:
-        shape |= {"Container": "", "ContainerConfig": EMPTY_CONFIG}
     return shape
 
 

@@ -16,6 +16,7 @@ from seaway_daemon.api import bodies
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/([a-z]+))?", re.IGNORECASE)
 _HOST_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+_ID = re.compile(r"[0-9a-f]{64}")
 _PROTOCOLS = frozenset(("tcp", "udp"))
 
 
@@ -25,8 +26,8 @@ def network(body: bodies.CreateContainer) -> NetworkSpec:
     mode, endpoints = _mode(body)
     ports = tuple(each for port, bindings in host.port_bindings.items() for each in published(port, bindings))
     named = (*body.exposed_ports, *host.port_bindings)
-    if host.links:
-        raise Unsupported("links between containers are not supported by Seaway yet: --link")
+    if host.links and mode in ("bridge", "host", "none"):
+        raise Unsupported(f"links on the network {mode} are not supported by Seaway: --link; make a network for both")
     return NetworkSpec(
         mode=mode,
         endpoints=endpoints,
@@ -94,8 +95,8 @@ def endpoint(network: str, wish: bodies.EndpointConfig, mac: str = "") -> Endpoi
     addresses = wish.ipam_config or bodies.AddressConfig()
     if addresses.link_local_ips:
         raise Unsupported("link-local addresses are not supported by Seaway yet: --link-local-ip")
-    if wish.links:
-        raise Unsupported("links between containers are not supported by Seaway yet: --link")
+    if wish.links and network == "bridge":
+        raise Unsupported("links on the network bridge are not supported by Seaway: --link; make a network for both")
     mac = wish.mac_address or mac
     if mac and not _MAC.fullmatch(mac):
         raise InvalidArgument(f"invalid MAC address: {mac}")
@@ -105,9 +106,17 @@ def endpoint(network: str, wish: bodies.EndpointConfig, mac: str = "") -> Endpoi
         ipv6=_address(addresses.ipv6_address) if addresses.ipv6_address else "",
         mac=mac.lower(),
         aliases=tuple(wish.aliases),
+        links=tuple(map(_link, wish.links)),
         options=wish.driver_opts,
         priority=wish.gw_priority,
     )
+
+
+def _link(given: str) -> str:
+    """`name` or `name:alias` with the alias; a whole id as the short one, which is a name in every network."""
+    name, _, alias = given.partition(":")
+    name = name.removeprefix("/")
+    return f"{name[:12] if _ID.fullmatch(name) else name}:{alias or name}"
 
 
 def exposed_ports(given: str) -> list[str]:
