@@ -6,6 +6,7 @@ import click
 
 from seaway_cli.fleet.membership import MEMBERSHIP
 from seaway_cli.fleet.seeing import SEEING
+from seaway_cli.fleet.streams import STREAMS
 from seaway_cli.fleet.upgrading import UPGRADING
 
 
@@ -14,5 +15,5 @@ def fleet() -> None:
     """Hosts that share a bus: join them, see what runs on all of them, act on many at once."""
 
 
-for verb in (*MEMBERSHIP, *SEEING, *UPGRADING):
+for verb in (*MEMBERSHIP, *SEEING, *STREAMS, *UPGRADING):
     fleet.add_command(verb)

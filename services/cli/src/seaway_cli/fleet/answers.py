@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -29,11 +30,10 @@ def asking_hosts(verb: F) -> F:
     return verb
 
 
-def filtering(*names: str) -> Callable[[F], F]:
+def filtering(*names: str, short: tuple[str, ...] = ("-f",)) -> Callable[[F], F]:
     """The option `--filter`, with these names."""
-    return click.option(
-        "-f", "--filter", "filters", multiple=True, metavar="NAME=VALUE", help=f"by {', '.join(names)}; repeatable"
-    )
+    told = f"by {', '.join(names)}; repeatable"
+    return click.option(*short, "--filter", "filters", multiple=True, metavar="NAME=VALUE", help=told)
 
 
 formatting = click.option(
@@ -50,6 +50,16 @@ def filters_of(words: Iterable[str]) -> dict[str, list[str]]:
             raise click.BadParameter(f"cannot filter by {word!r}: it isn't NAME=VALUE", param_hint="--filter")
         filters.setdefault(name, []).append(value)
     return filters
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def moment(text: str | None) -> str | None:
+    """A time as the API has it; one such as `10m` is so long ago."""
+    if text and text[-1] in _UNITS and text[:-1].replace(".", "", 1).isdigit():
+        return f"{time.time() - float(text[:-1]) * _UNITS[text[-1]]:.3f}"
+    return text
 
 
 def hosts_query(node: tuple[str, ...], on: tuple[str, ...], timeout: float | None) -> dict[str, Any]:
