@@ -20,26 +20,31 @@ _PLAIN = {
 """Figures that are a counter each."""
 
 _SUMS = {
-    "read_bytes": ("io.", ".rbytes"),
-    "written_bytes": ("io.", ".wbytes"),
-    "reads": ("io.", ".rios"),
-    "writes": ("io.", ".wios"),
-    "received_bytes": ("net.", ".rx_bytes"),
-    "sent_bytes": ("net.", ".tx_bytes"),
-    "received_packets": ("net.", ".rx_packets"),
-    "sent_packets": ("net.", ".tx_packets"),
-    "received_dropped": ("net.", ".rx_dropped"),
-    "sent_dropped": ("net.", ".tx_dropped"),
+    ("io", "rbytes"): "read_bytes",
+    ("io", "wbytes"): "written_bytes",
+    ("io", "rios"): "reads",
+    ("io", "wios"): "writes",
+    ("net", "rx_bytes"): "received_bytes",
+    ("net", "tx_bytes"): "sent_bytes",
+    ("net", "rx_packets"): "received_packets",
+    ("net", "tx_packets"): "sent_packets",
+    ("net", "rx_dropped"): "received_dropped",
+    ("net", "tx_dropped"): "sent_dropped",
 }
 """Figures that are sums over devices or interfaces, which are without bound."""
 
 
 def summary(counters: Mapping[str, int]) -> Usage:
     """The figures; None for one of which there is no counter."""
-    figures: dict[str, int | None] = {name: counters.get(counter) for name, counter in _PLAIN.items()}
-    for name, (kind, what) in _SUMS.items():
-        found = [value for counter, value in counters.items() if counter.startswith(kind) and counter.endswith(what)]
-        figures[name] = sum(found) if found else None
-    if (memory := figures["memory"]) is not None:
+    figures = {name: counters[counter] for name, counter in _PLAIN.items() if counter in counters}
+    for counter, value in counters.items():
+        if counter.startswith(("io.", "net.")) and (name := _SUMS.get(_ends(counter))):
+            figures[name] = figures.get(name, 0) + value
+    if (memory := figures.get("memory")) is not None:
         figures["working_set"] = max(0, memory - counters.get("memory.stat.inactive_file", 0))
     return Usage(**figures)
+
+
+def _ends(counter: str) -> tuple[str, str]:
+    """The first and the last word of `io.<device>.<what>`."""
+    return counter[: counter.index(".")], counter[counter.rindex(".") + 1 :]
