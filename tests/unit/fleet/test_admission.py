@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from seaway_bus.credentials import Key
 from seaway_fleet.admission import check_admission, check_departure, check_renewal, check_token
-from seaway_protocol.enrolment import Admission, Departure, IssuedToken, Member, Renewal, proof_of
+from seaway_protocol.enrolment import Admission, Departure, IssuedToken, Member, Renewal
 from seaway_protocol.errors import Conflict, Error, InvalidArgument, NotFound, PermissionDenied
 from seaway_protocol.fleet import NewToken
 
@@ -61,12 +61,19 @@ def test_a_name_is_free_again_once_its_host_was_evicted_or_never_arrived() -> No
 
 
 def renewal(signer: Key = KEY, at: int = 8, **changed: Any) -> Renewal:
-    proof = signer.sign(proof_of("h2", at, "U9", "request"))
-    return msgspec.structs.replace(Renewal(node="h2", key="U9", request="request", at=at, proof=proof), **changed)
+    asked = Renewal(node="h2", key="U9", request="request", at=at)
+    return msgspec.structs.replace(asked, **{"proof": signer.sign(asked.message()), **changed})
 
 
 def test_a_host_renews_with_the_key_that_the_fleet_knows() -> None:
     assert check_renewal(renewal(), MEMBER) is MEMBER
+
+
+def test_who_did_not_hear_of_its_renewal_asks_again() -> None:
+    renewed = msgspec.structs.replace(MEMBER, key="U9", former=("UX", KEY.public), asked=8)
+    assert check_renewal(renewal(), renewed) is renewed
+    with pytest.raises(PermissionDenied):
+        check_renewal(renewal(Key.generate("user")), renewed)
 
 
 @pytest.mark.parametrize(
@@ -87,9 +94,10 @@ def test_nobody_else_does(asked: Renewal, member: Member | None, error: type[Err
 
 
 def test_a_host_leaves_by_itself_alone() -> None:
-    check_departure(Departure(node="h2", at=9, proof=KEY.sign(proof_of("h2", 9))), MEMBER)
+    asked = Departure(node="h2", at=9)
+    check_departure(msgspec.structs.replace(asked, proof=KEY.sign(asked.message())), MEMBER)
     with pytest.raises(PermissionDenied, match="isn't the host that was let in"):
-        check_departure(Departure(node="h2", at=9, proof=Key.generate("user").sign(proof_of("h2", 9))), MEMBER)
+        check_departure(msgspec.structs.replace(asked, proof=Key.generate("user").sign(asked.message())), MEMBER)
 
 
 @pytest.mark.parametrize(

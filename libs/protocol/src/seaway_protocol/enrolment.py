@@ -56,6 +56,11 @@ class Hubs(Message):
     fence: int = 0
 
 
+def _message(*parts: str) -> bytes:
+    """What a host signs to show that it is the one that the fleet knows."""
+    return "\0".join(("seaway fleet", *parts)).encode()
+
+
 # --- calls -----------------------------------------------------------------------------------------------------------
 
 
@@ -80,7 +85,11 @@ class Renewal(Message):
     key: str
     request: str
     at: int
-    proof: bytes
+    proof: bytes = b""
+
+    def message(self) -> bytes:
+        """What is signed."""
+        return _message("renew", self.node, str(self.at), self.key, self.request)
 
 
 class Departure(Message):
@@ -88,7 +97,11 @@ class Departure(Message):
 
     node: str
     at: int
-    proof: bytes
+    proof: bytes = b""
+
+    def message(self) -> bytes:
+        """What is signed."""
+        return _message("depart", self.node, str(self.at))
 
 
 class Admitted(Message):
@@ -147,9 +160,6 @@ ENROLMENT = Interface(
     calls=(admit, renew, depart),
     doc="answered by the fleet's leader, to hosts that come, stay and go",
     reach="leader",
+    asked_by="member",
 )
 
-
-def proof_of(node: str, at: int, key: str = "", request: str = "") -> bytes:
-    """What a host signs to show that it is the one that the fleet knows."""
-    return "\0".join(("seaway fleet", node, str(at), key, request)).encode()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+
 from seaway_bus.signatures import verify
-from seaway_protocol.enrolment import Admission, Departure, IssuedToken, Member, Renewal, proof_of
+from seaway_protocol.enrolment import Admission, Departure, IssuedToken, Member, Renewal
 from seaway_protocol.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
 from seaway_protocol.fleet import NewToken
 from seaway_service.node import is_node_name
@@ -54,18 +57,22 @@ def check_admission(
 
 
 def check_renewal(asked: Renewal, member: Member | None) -> Member:
-    """The host that asks. Raises NotFound, or PermissionDenied where it isn't the one."""
+    """The host that asks. Raises NotFound, or PermissionDenied where it isn't the one.
+
+    Who asks for the same key again hasn't heard the answer, and has signed with a key that it had before.
+    """
     known = _known(asked.node, member)
-    if asked.at <= known.asked:
+    again = asked.key == known.key
+    if not again and asked.at <= known.asked:
         raise PermissionDenied(f"cannot renew the credential of {asked.node}: it was asked for again later")
-    _prove(known, asked.proof, proof_of(asked.node, asked.at, asked.key, asked.request))
+    _prove(known, known.former if again else (known.key,), asked.proof, asked.message())
     return known
 
 
 def check_departure(asked: Departure, member: Member | None) -> Member:
     """The host that goes. Raises as for a renewal."""
     known = _known(asked.node, member)
-    _prove(known, asked.proof, proof_of(asked.node, asked.at))
+    _prove(known, (known.key,), asked.proof, asked.message())
     return known
 
 
@@ -77,8 +84,10 @@ def _known(node: str, member: Member | None) -> Member:
     return member
 
 
-def _prove(member: Member, proof: bytes, message: bytes) -> None:
-    try:
-        verify(member.key, message, proof)
-    except PermissionDenied:
-        raise PermissionDenied(f"cannot do that for {member.node}: who asks isn't the host that was let in") from None
+def _prove(member: Member, keys: Iterable[str], proof: bytes, message: bytes) -> None:
+    """Raises PermissionDenied where none of the keys has signed the message."""
+    for key in keys:
+        with contextlib.suppress(PermissionDenied, InvalidArgument):
+            verify(key, message, proof)
+            return
+    raise PermissionDenied(f"cannot do that for {member.node}: who asks isn't the host that was let in")

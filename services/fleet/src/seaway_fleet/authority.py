@@ -1,4 +1,4 @@
-"""What the hub's keys are for: the credentials and certificates of hosts. A host that runs a hub has them."""
+"""What the hub's keys are for: the credentials and certificates of hosts. `seaway_bus.hub.HubKeys` has them."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ class Authority(Protocol):
     def host_certificate(self, request: str, node: str, address: str, expires: int) -> str:
         """A host's certificate, for its PEM request. Raises InvalidArgument."""
 
-    def sealed_keys(self, box: bytes) -> bytes:
-        """The hub's keys, for the holder of an X25519 key alone. Raises InvalidArgument."""
+    def export(self) -> bytes:
+        """The hub's keys, for another host that is to be a hub."""

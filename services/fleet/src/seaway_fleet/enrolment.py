@@ -23,6 +23,7 @@ from seaway_protocol.kinds import Empty, Message
 
 from seaway_fleet import admission, tokens
 from seaway_fleet.authority import Authority
+from seaway_fleet.sealing import seal
 
 log = logging.getLogger("seaway.fleet")
 
@@ -208,7 +209,7 @@ class Enrolment:
             hub=member.hub,
             addresses=await self._addresses(),
             release=authority.release,
-            sealed=authority.sealed_keys(box) if member.hub and box else b"",
+            sealed=seal(authority.export(), box) if member.hub and box else b"",
         )
 
     async def _addresses(self) -> tuple[str, ...]:

@@ -1,47 +1,21 @@
-"""Keys that a host makes for itself, and what only it can open.
+"""What is sealed for one host alone: a hub's keys, on their way to another host that is to be a hub.
 
-The secret halves never leave the host: it sends a certificate request for its TLS key, the public name of its leaf's
-user key, and the public half of a key to which a hub's keys are sealed (X25519, HKDF and ChaCha20-Poly1305: RFC 7748,
-RFC 5869, RFC 8439).
+X25519, HKDF and ChaCha20-Poly1305: RFC 7748, RFC 5869, RFC 8439. The servers on the way see none of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from cryptography import x509
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.x509.oid import NameOID
 from seaway_protocol.errors import InvalidArgument
 
 _RAW = serialization.Encoding.Raw, serialization.PublicFormat.Raw
 _PUBLIC = 32
 _NONCE = bytes(12)
 """Each box is sealed once, by a key made for it."""
-
-
-@dataclass(frozen=True)
-class TlsKey:
-    """A TLS key and the request for its certificate, both PEM."""
-
-    key: str
-    request: str
-
-
-def new_tls_key(node: str) -> TlsKey:
-    """A new key (P-256) for a host."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return TlsKey(secret.decode(), request.public_bytes(serialization.Encoding.PEM).decode())
 
 
 class Box:
