@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,6 +125,88 @@ def test_what_is_open_with_the_daemon_goes_on_without_it(host: SystemdHost) -> N
     finally:
         host.await_active()
         host.run("docker", "rm", "-f", "talkative")
+
+
+def test_who_is_in_the_group_for_metrics_reads_those_of_all_services_and_nothing_else(host: SystemdHost) -> None:
+    scrape = "import sys; exec(sys.stdin.read())"
+    script = """
+import socket
+def ask(path, target):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(path)
+        client.sendall(f"GET {target} HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n".encode())
+        return b"".join(iter(lambda: client.recv(65536), b"")).decode()
+print(ask("/run/seaway/metrics/daemon.sock", "/metrics"))
+assert ask("/run/seaway/metrics/daemon.sock", "/containers/json").startswith("HTTP/1.1 404")
+try:
+    ask("/run/seaway/engine.sock", "/metrics")
+except PermissionError:
+    print("refused")
+"""
+    as_scraper = "setpriv --reuid nobody --regid seaway-metrics --clear-groups python3 -"
+    told = host.shell(f"{as_scraper} <<'END'\n{script}\nEND")
+    for service in ("daemon", "network", "runtime", "shim", "supervisor"):
+        assert f'seaway_bus_connected{{service="{service}"}} 1' in told
+    assert told.count("} 0") == told.count("} 0") and 'seaway_up{service="network"} 1' in told
+    assert told.rstrip().endswith("refused")
+    host.shell("! setpriv --reuid nobody --regid nogroup --clear-groups ls /run/seaway/metrics 2>/dev/null")
+    assert host.shell("stat -c '%U %G %a' /run/seaway/metrics").split() == ["root", "seaway-metrics", "2750"]
+
+
+def test_a_reload_changes_what_can_change_and_ends_nothing(host: SystemdHost, witness: Witness) -> None:
+    main = {each: host.main_pid(each) for each in SERVICES}
+    with _debugging(host):
+        assert {each: host.main_pid(each) for each in SERVICES} == main
+        for each in _RELOADED:
+            assert host.property(f"seaway-{each}", "ActiveState") == "active"
+            reloaded = f"journalctl -q -o cat _PID={main[each]} MESSAGE='Reloaded log_level'"
+            until(lambda reloaded=reloaded: host.shell(reloaded))  # type: ignore[misc]
+    witness.unharmed()
+    done, failed = witness.answered()
+    assert done and not failed
+
+
+def test_the_journal_tells_the_story_of_a_request_through_all_services(host: SystemdHost) -> None:
+    host.run("docker", "create", "--name", "story", "busybox", "sleep", "60")
+    id = host.run("docker", "inspect", "--format", "{{.Id}}", "story").strip()
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    start = f"""
+import http.client, socket
+client = http.client.HTTPConnection("docker")
+client.sock = socket.socket(socket.AF_UNIX)
+client.sock.connect("/run/seaway/engine.sock")
+client.request("POST", "/containers/story/start", headers={{"traceparent": "00-{trace}-00f067aa0ba902b7-01"}})
+answer = client.getresponse()
+print(answer.status, answer.headers["Traceparent"])
+"""
+    with _debugging(host):
+        assert host.run("python3", "-c", start).split() == ["204", f"00-{trace}-00f067aa0ba902b7-01"]
+
+        def told(match: str) -> set[tuple[str, str]]:
+            lines = host.run("journalctl", "-q", "-o", "json", match).splitlines()
+            return {(each["SEAWAY_SERVICE"], each["SEAWAY_CALL"]) for each in map(json.loads, lines)}
+
+        expected = {("supervisor", "supervisor.start"), ("runtime", "runtime.plan"), ("network", "network.set_up")}
+        until(lambda: told(f"SEAWAY_TRACE_ID={trace}") >= expected)
+        until(lambda: ("supervisor", "supervisor.start") in told(f"SEAWAY_CONTAINER_ID={id}"))
+    host.run("docker", "rm", "-f", "story")
+
+
+_RELOADED = ("daemon", "network", "runtime", "shim", "supervisor")
+
+
+@contextlib.contextmanager
+def _debugging(host: SystemdHost) -> Iterator[None]:
+    """Every service logs everything for the time of a `with`; nobody is restarted."""
+    files = " ".join(f"/etc/seaway/{each}.d/90-debug.toml" for each in _RELOADED)
+    units = " ".join(f"seaway-{each}" for each in _RELOADED)
+    write = 'mkdir -p "$(dirname $file)"; echo \'log_level = "debug"\' >$file'
+    host.shell(f"for file in {files}; do {write}; done; systemctl reload {units}")
+    try:
+        yield
+    finally:
+        host.shell(f"rm -f {files}; systemctl reload {units}")
 
 
 def test_a_container_without_memory_is_its_own_affair(host: SystemdHost, witness: Witness) -> None:
