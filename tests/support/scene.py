@@ -48,7 +48,14 @@ _COUNT = "i=0; while :; do echo $i; i=$((i+1)); usleep 10000; done"
 
 _LOUD = """
 exec awk 'BEGIN {
-    for (n = 0; ; n++) { printf "%0999d\\n", n; if (n % 500 == 499) { fflush(); system("usleep 45000") } }
+    for (start = systime(); ; n++) {
+        printf "%0999d\\n", n
+        if (n % 500 == 499) {
+            fflush()
+            while (n > 10000 * (systime() - start + 1)) system("usleep 20000")
+            if (n > 10000 * (systime() - start)) system("usleep 30000")
+        }
+    }
 }'
 """
 

@@ -47,10 +47,11 @@ print(json.dumps([done, failed]), flush=True)
 
 @dataclass(frozen=True)
 class SystemdHost:
-    """What a test does on the host. `limits` is whether its control groups have controllers."""
+    """What a test does on the host. `limits` is whether its control groups have controllers, `services` what runs."""
 
     fleet: Any
     limits: bool
+    services: tuple[str, ...] = SERVICES
     name: str = "h1"
 
     def run(self, *argv: str, check: bool = True) -> str:
@@ -90,10 +91,17 @@ class SystemdHost:
         self.await_active()
 
     def await_active(self) -> None:
-        """Wait until every service is ready and its process there."""
-        units = [f"seaway-{each}.service" for each in SERVICES]
-        until(lambda: self.run("systemctl", "is-active", *units, check=False).split() == ["active"] * len(units), 30)
-        until(lambda: "Server" in self.run("docker", "version", check=False), 30)
+        """Wait until every service is ready and its process there. Raises AssertionError with how they are."""
+        units = [f"seaway-{each}.service" for each in self.services]
+        active = ["active"] * len(units)
+        try:
+            until(lambda: self.run("systemctl", "is-active", *units, check=False).split() == active, 120)
+            until(lambda: "Server" in self.run("docker", "version", check=False), 120)
+        except TimeoutError as error:
+            shown = self.shell(
+                "systemctl status --no-pager 'seaway*'; docker version 2>&1; journalctl -n 60", check=False
+            )
+            raise AssertionError(f"the engine doesn't get ready: {shown}") from error
 
     def make_image(self) -> None:
         """The image busybox, with a page to serve."""
@@ -127,11 +135,13 @@ def booted(opt: Path, docker: Path, hierarchy: str) -> Iterator[SystemdHost]:
 
 
 @contextlib.contextmanager
-def bare(docker: Path, packages: dict[str, Path], hierarchy: str = "hybrid") -> Iterator[SystemdHost]:
-    """A host without Seaway, and directories of packages at /<name>."""
+def bare(
+    docker: Path, packages: dict[str, Path], services: tuple[str, ...] = SERVICES, hierarchy: str = "hybrid"
+) -> Iterator[SystemdHost]:
+    """A host without Seaway, and directories of packages at /<name>; `services` are those that will be installed."""
     binds = [(str(path), f"/{name}", True) for name, path in packages.items()]
     with systemd_box.Fleet(1, binds=[*binds, *_binds(docker)], hierarchy=hierarchy) as fleet:
-        yield SystemdHost(fleet, limits=hierarchy == "hybrid")
+        yield SystemdHost(fleet, limits=hierarchy == "hybrid", services=services)
 
 
 def _binds(docker: Path) -> list[tuple[str, str, bool]]:

@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.root)
 
 
-@pytest.fixture(scope="session", params=["hybrid", "unified"])
+@pytest.fixture(scope="module", params=["hybrid", "unified"])
 def host(request: pytest.FixtureRequest) -> Iterator[SystemdHost]:
     """The host, with the engine running, once for each form of control groups.
 

@@ -6,66 +6,28 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.conditions import until
+from support.packaged_host import NEW, OLD, ORDERS, SERVICES, all_current, current, doctor, install, packaged, spoil
 from support.scene import at_work
-from support.systemd_host import SERVICES, SystemdHost, bare
+from support.skew import Skew, flips
+from support.systemd_host import SystemdHost
 from support.witness import witnessing
-
-OLD, NEW = "0.1.0", "0.1.1"
-ORDERS = [SERVICES, tuple(reversed(SERVICES))]
 
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[SystemdHost]:
     """A host with the old packages, and both versions at /old and /new."""
-    place = os.environ.get("SEAWAY_PACKAGES")
-    docker = shutil.which("docker")
-    if not place or not docker:
-        pytest.skip("needs the docker CLI, and packages in SEAWAY_PACKAGES/{old,new}: make upgrade-test")
-    with bare(Path(docker), {each: Path(place, each) for each in ("old", "new")}) as host:
-        seed = random.randrange(1 << 16)
-        print(f"order of installation: seed {seed}")
-        before = files(host)
-        names = sorted(Path(place, "old").glob("*.deb"))
-        random.Random(seed).shuffle(names)
-        host.run("dpkg", "-i", *(f"/old/{name.name}" for name in names))
-        host.await_active()
-        host.make_image()
+    with packaged() as host:
         yield host
-        host.run("docker", "rm", "-f", *host.run("docker", "ps", "-aq").split(), check=False)
-        host.shell("dpkg --purge $(dpkg-query -W -f '${Package} ' 'seaway*')")
-        assert files(host) == before, "a purge leaves something"
-
-
-def files(host: SystemdHost) -> set[str]:
-    """Every file of ours on the host, and of the places where units put theirs."""
-    ours = "find / -xdev -path /proc -prune -o -path /sys -prune -o -name '*seaway*' -print"
-    shown = host.shell(f"({ours}; ls -d /run/seaway* /var/lib/seaway/*) 2>/dev/null || true").split()
-    return {each for each in shown if not each.startswith(("/src", "/var/log", "/tmp"))} | {
-        line for line in host.run("getent", "passwd").splitlines() if line.startswith("seaway")
-    }
-
-
-def current(host: SystemdHost, service: str) -> str:
-    return host.run("readlink", f"/opt/seaway/{service}/current").strip()
-
-
-def install(host: SystemdHost, service: str, version: str) -> None:
-    place = "old" if version == OLD else "new"
-    host.shell(f"dpkg -i --force-downgrade /{place}/seaway-{service}_{version}_*.deb")
 
 
 def test_a_container_runs_with_what_was_installed(host: SystemdHost) -> None:
     assert host.run("docker", "run", "--rm", "busybox", "sh", "-c", "echo here") == "here\n"
-    assert {each: current(host, each) for each in SERVICES} == dict.fromkeys(SERVICES, OLD)
+    assert all_current(host) == dict.fromkeys(SERVICES, OLD)
 
 
 def test_status_and_doctor_say_how_the_engine_is(host: SystemdHost) -> None:
@@ -92,10 +54,10 @@ def test_seaway_upgrade_proves_each_step_and_rollback_goes_back(host: SystemdHos
     host.shell("dpkg -i /new/seaway-cli_*.deb")
     with witnessing(host) as witness:
         said = host.run("seaway", "upgrade", "--from", "/new")
-        assert {each: current(host, each) for each in SERVICES} == dict.fromkeys(SERVICES, NEW), said
+        assert all_current(host) == dict.fromkeys(SERVICES, NEW), said
         assert host.run("seaway", "upgrade", "--from", "/new") == "nothing to do: every service is at that version\n"
         host.run("seaway", "rollback", *SERVICES)
-        assert {each: current(host, each) for each in SERVICES} == dict.fromkeys(SERVICES, OLD)
+        assert all_current(host) == dict.fromkeys(SERVICES, OLD)
         witness.unharmed()
         done, failed = witness.answered()
         assert done and not failed
@@ -111,18 +73,19 @@ def test_seaway_upgrade_takes_back_what_runs_no_container(host: SystemdHost) -> 
     assert host.run("docker", "run", "--rm", "busybox", "sh", "-c", "echo here") == "here\n"
 
 
-def doctor(host: SystemdHost) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(host.run("seaway", "doctor", "--json", check=False))
-    return found
-
-
-@pytest.mark.parametrize("order", ORDERS, ids=["bus first", "daemon first"])
-def test_every_package_upgraded_and_taken_back_costs_a_container_nothing(
-    host: SystemdHost, order: tuple[str, ...]
-) -> None:
+@pytest.mark.timeout(1800)
+def test_every_two_services_of_neighbouring_versions_work_together(host: SystemdHost) -> None:
+    """Each package becomes the new version and the old one again, by single steps, so that every pair of versions of
+    every two services is met. In each state everything works, for containers of every age, and what lies on the disk,
+    written by either version, is read by the other."""
+    host.shell("dpkg -i /new/seaway-cli_*.deb")
+    skew = Skew(host)
     with witnessing(host) as witness:
-        for version in (NEW, OLD):
-            for service in order:
+        try:
+            skew.settle()
+            skew.check("everything old")
+            for service, new in flips(SERVICES):
+                version = NEW if new else OLD
                 others = {each: host.main_pid(each) for each in SERVICES if each != service}
                 install(host, service, version)
                 assert current(host, service) == version
@@ -131,10 +94,12 @@ def test_every_package_upgraded_and_taken_back_costs_a_container_nothing(
                 )
                 host.await_active()
                 assert {each: host.main_pid(each) for each in others} == others, "an upgrade took another service along"
-                assert host.run("docker", "run", "--rm", "busybox", "sh", "-c", "echo here") == "here\n"
-        witness.unharmed()
-        done, failed = witness.answered()
-        assert done and not failed
+                skew.check(", ".join(f"{name} {at}" for name, at in all_current(host).items()))
+                witness.unharmed()
+            done, failed = witness.answered()
+            assert done and not failed
+        finally:
+            skew.remove()
 
 
 @pytest.mark.timeout(1800)
@@ -149,7 +114,9 @@ def test_a_host_at_work_notices_nothing_of_any_upgrade(host: SystemdHost) -> Non
                     host.await_active()
                     scene.unharmed()
         verdict = scene.verdict()
-    print(f"\nthe scene, {time.monotonic() - began:.0f} s, slowest answer typed for: {scene.typist.slowest:.1f} s")
+    seconds = time.monotonic() - began
+    rate = verdict["lines of loud"][0] * 1000 / seconds / 1e6
+    print(f"\nthe scene, {seconds:.0f} s, log {rate:.1f} MB/s, slowest answer typed for {scene.typist.slowest:.1f} s")
     for what, (count, wrong) in verdict.items():
         print(f"  {what:20} {count:8}   wrong: {len(wrong)}  {wrong[:3] or ''}")
     assert {what: wrong for what, (_, wrong) in verdict.items() if wrong} == {}
@@ -174,18 +141,3 @@ def test_a_version_that_does_not_get_ready_is_taken_back(host: SystemdHost) -> N
     assert current(host, "daemon") == OLD
     until(lambda: "Server" in host.run("docker", "version", check=False))
     install(host, "daemon", OLD)
-
-
-def spoil(host: SystemdHost, service: str, how: str) -> str:
-    """The new package with a change to its modules, uncompiled; its path."""
-    return host.shell(
-        f"""
-        rm -rf /tmp/spoiled
-        dpkg-deb -R /new/seaway-{service}_{NEW}_*.deb /tmp/spoiled
-        cd /tmp/spoiled/opt/seaway/{service}/.package/lib/python3.11/site-packages
-        {how}
-        rm -rf seaway_{service}/__pycache__
-        dpkg-deb -b /tmp/spoiled /tmp/spoiled.deb >/dev/null
-        echo /tmp/spoiled.deb
-        """
-    ).strip()
