@@ -13,6 +13,7 @@ import pytest
 from manual import completion
 from manual.examples import EXAMPLES
 from support.api import Api
+from support.completing import completed
 from support.docker import Docker
 from support.target import Target, installed, seaway_only
 
@@ -26,14 +27,6 @@ OF_THE_HOST = {"fleet", "up", "down", "watch", "status", "doctor", "upgrade", "r
 """They are about the host's own engine, or root's to change; other tests run them."""
 ELSEWHERE = {"pull", "events"}
 """A registry of the internet, and what never ends."""
-
-COMPLETE = r"""
-source "$1"
-COMP_LINE=$2
-COMP_POINT=${#COMP_LINE}
-_seaway_completion seaway
-printf '%s\n' "${COMPREPLY[@]}"
-"""
 
 
 def _environment(target: Target) -> dict[str, str]:
@@ -74,12 +67,7 @@ def test_the_examples_of_the_manual_work(target: Target) -> None:
 
 
 def _completed(target: Target, directory: Path, *words: str) -> list[str]:
-    completion.write(directory)
-    file = directory / "bash-completion" / "completions" / "seaway"
-    argv = ["bash", "--norc", "-c", COMPLETE, "bash", file, " ".join(words)]
-    done = subprocess.run(argv, capture_output=True, text=True, env=_environment(target), timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.split()
+    return completed(" ".join(words), directory, _environment(target))
 
 
 def test_bash_completes_the_names_of_what_there_is(

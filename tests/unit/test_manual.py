@@ -24,6 +24,7 @@ from manual.page import Example, Page, Terms, Text, sentence
 from manual.settings import describe
 from seaway_cli.__main__ import seaway
 from seaway_supervisor.settings import SupervisorSettings
+from support.completing import completed
 
 ROOT = Path(__file__).parents[2]
 PROJECTS = (
@@ -187,28 +188,14 @@ def test_the_same_sources_give_the_same_bytes(tmp_path: Path, monkeypatch: pytes
     assert b"2025-06-15" in gzip.decompress(first[0].read_bytes())
 
 
-COMPLETE = r"""
-source "$1"
-COMP_LINE=$2
-COMP_POINT=${#COMP_LINE}
-_seaway_completion seaway
-printf '%s\n' "${COMPREPLY[@]}"
-"""
-
-
 def _completed(directory: Path, *words: str) -> list[str]:
-    """What a real bash proposes for the last word, where no engine runs."""
-    completion.write(directory)
+    """What a real bash proposes for the last word, where no engine answers."""
     program = directory / "seaway"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m seaway_cli "$@"\n')
     program.chmod(0o755)
     path = f"{directory}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "SEAWAY_HOST": str(directory / "nobody.sock")}
-    file = directory / "bash-completion" / "completions" / "seaway"
-    argv = ["bash", "--norc", "-c", COMPLETE, "bash", file, " ".join(words)]
-    done = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.split()
+    return completed(" ".join(words), directory, environment)
 
 
 @pytest.mark.parametrize(

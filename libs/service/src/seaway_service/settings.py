@@ -78,7 +78,7 @@ def load_with_sources(kind: type[AnySettings], files: Iterable[Path]) -> Loaded[
     if not merged.get("node"):
         merged["node"] = _node()
         sources |= {"node": NODE_FILE} if merged["node"] != UNNAMED else {}
-    return Loaded(msgspec.convert(merged, kind), sources)
+    return Loaded(_checked(kind, merged, "together"), sources)
 
 
 def _node() -> str:
@@ -96,13 +96,17 @@ def _read(kind: type[Settings], path: Path) -> dict[str, Any]:
         raise SettingsError(f"cannot read settings {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot use settings {path}: {error}") from error
+    _checked(kind, table, str(path))
+    return table
+
+
+def _checked(kind: type[AnySettings], table: dict[str, Any], where: str) -> AnySettings:
     try:
-        msgspec.convert(table, kind)
+        return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         from seaway_service.refusal import refusal  # what nobody needs while all is well
 
-        raise SettingsError(f"cannot use settings {path}: {refusal(error, kind, table)}") from error
-    return table
+        raise SettingsError(f"cannot use settings {where}: {refusal(error, kind, table)}") from error
 
 
 def _merge(into: dict[str, Any], table: dict[str, Any]) -> None:
