@@ -9,7 +9,7 @@ import pytest
 from seaway_bus import Bus, Endpoints
 from seaway_bus.requests import LOCAL
 from seaway_protocol import INTERFACES, errors, shim, supervisor
-from seaway_protocol.kinds import Call, Empty, Interface
+from seaway_protocol.kinds import ANYONE, Call, Empty, Interface
 from seaway_protocol.principals import PRINCIPALS
 from seaway_protocol.shim import SHIM, ShimState
 from seaway_protocol.supervisor import SUPERVISOR, ContainerHappened
@@ -33,7 +33,7 @@ def unsupported(interface: Interface) -> Endpoints:
 async def reaches(bus: Bus, call: Call[Any, Any], id: str | None) -> None:
     """The call is delivered: its handler refuses it, or the request made of nothing doesn't fit."""
     with pytest.raises((errors.Unsupported, errors.InvalidArgument)):
-        answerer = {"host": LOCAL, "fleet": "n1"}.get(call.interface.reach, "")
+        answerer = {"host": LOCAL, "fleet": "n1"}.get(call.interface.reach, ANYONE)
         subject = call.subject(node="n1", **({"id": id} if id else {}))
         reply = await bus._requests.send(subject, b"", None, 2, answerer)
         from seaway_bus.failures import from_reply

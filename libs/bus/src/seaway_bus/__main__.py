@@ -1,6 +1,7 @@
 """`seaway-bus`: the bus of a host from the command line, for units and packages.
 
 seaway-bus configure --directory DIR --store DIR --node NAME [--port N] [--server FILE] [--owner PRINCIPAL=USER]…
+    [--fleet DIR] [--server-user USER]
 seaway-bus run --directory DIR
 seaway-bus permissions [--node NAME]
 """
@@ -55,7 +56,13 @@ def _section(name: str, doc: str, allowed: Permissions) -> str:
 def _configure(options: argparse.Namespace) -> str:
     """Write the configuration; the URL to connect to."""
     settings = ServerSettings(
-        options.node, options.store, port=options.port, server=options.server, owners=dict(map(_owner, options.owner))
+        options.node,
+        options.store,
+        port=options.port,
+        server=options.server,
+        owners=dict(map(_owner, options.owner)),
+        fleet=options.fleet,
+        server_user=pwd.getpwnam(options.server_user).pw_uid if options.server_user else None,
     )
     return write_configuration(options.directory, settings).url
 
@@ -95,6 +102,8 @@ def command_line() -> argparse.ArgumentParser:
         metavar="PRINCIPAL=USER",
         help="a user who gets a principal's credential; repeatable",
     )
+    configure.add_argument("--fleet", type=Path, help="where the fleet service keeps this host's place in a fleet")
+    configure.add_argument("--server-user", default="", metavar="USER", help="whom the server runs as")
     run = verbs.add_parser("run", help="become nats-server")
     for each in (configure, run):
         each.add_argument("--directory", type=Path, required=True, help="where the configuration is")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seaway_protocol.errors import Conflict, DeadlineExceeded, Unavailable
-from seaway_protocol.kinds import Bucket, Call, Event, Flow, Interface, Message, Store
+from seaway_protocol.kinds import ANYONE, Bucket, Call, Event, Flow, Interface, Message, Store
 from seaway_protocol.memory import LeaseRecord
 from seaway_service import logs
 from seaway_service.metrics import Family
@@ -65,20 +66,22 @@ async def connect(
     patience: Patience = Patience(),  # noqa: B008 - frozen
     pace: Pace = Pace(),  # noqa: B008 - frozen
     hub_domain: str = HUB_DOMAIN,
+    tls: ssl.SSLContext | None = None,
 ) -> Bus:
     """Join the bus as principal `name` on host `node`; retries until it is there, or for `wait` seconds.
 
     Where it may be `absent` after that time, it is no failure: the connection is made as soon as it is there.
     `inbox` is the subject prefix of our replies, `_INBOX_<name>` unless given; the credential allows no other.
     `on_lost` is called, with a sentence, when the connection can't be trusted any more: the service should end, so
-    that it is started afresh. `hub_domain` is the JetStream domain of the fleet's hub.
+    that it is started afresh. `hub_domain` is the JetStream domain of the fleet's hub. `tls` is for a connection to a
+    hub, which speaks it from the first byte; a host's own bus speaks none.
 
     Raises PermissionDenied where the server refuses the credential, InvalidArgument where the credential can't be read,
     Unavailable where there is no server within `wait`.
     """
     logs.tell(context.handled)
     path = Path(credentials) if credentials is not None else None
-    connection = Connection(url, path, name, inbox or f"_INBOX_{name}", patience, on_lost)
+    connection = Connection(url, path, name, inbox or f"_INBOX_{name}", patience, on_lost, tls)
     bus = Bus(connection, node, pace, hub_domain)
     await connection.open(wait, absent=absent)
     bus._requests.open()
@@ -174,7 +177,7 @@ class Bus:
             headers[context.AGAIN] = str(int(first_asked * 1000))
         asked = _Asked(subject, f"cannot {call.doc or call.name}", _who(call.interface.name, id))
         if call.interface.reach != "host":
-            asked = replace(asked, answerer=address["node"] if "node" in call.interface.parts() else "")
+            asked = replace(asked, answerer=address["node"] if "node" in call.interface.parts() else ANYONE)
         with self._figures.asking(call):
             reply = await self._ask(asked, payload, headers, deadline, patience)
             error = failures.from_reply(reply.headers, reply.data)
@@ -223,7 +226,7 @@ class Bus:
         subject = call.subject()
         payload = encode(request, f"the request of {subject}")
         deadline = context.deadline_in(seconds)
-        asked = _Asked(subject, f"cannot {call.doc or call.name}", "the fleet", answerer="")
+        asked = _Asked(subject, f"cannot {call.doc or call.name}", "the fleet", answerer=ANYONE)
         await self._ready(asked, deadline)
         gathering = Gathering(call, expected)
         with self._requests.gathering(subject, gathering) as reply_to:

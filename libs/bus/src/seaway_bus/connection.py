@@ -13,6 +13,7 @@ import inspect
 import itertools
 import logging
 import random
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ class Connection:
     inbox: str
     patience: Patience = Patience()
     on_lost: Callable[[str], object] | None = None
+    tls: ssl.SSLContext | None = None
     on_disconnect: list[Callable[[], None]] = field(default_factory=list)
     on_reconnect: list[Callable[[], None]] = field(default_factory=list)
     on_violation: list[Callable[[str], None]] = field(default_factory=list)
@@ -68,7 +70,7 @@ class Connection:
     traffic: Traffic = field(default_factory=Traffic)
 
     def __post_init__(self) -> None:
-        self._session = Session(self.url, self._violated, self.traffic)
+        self._session = Session(self.url, self._violated, self.traffic, self.tls)
         self._up = asyncio.Event()
         self._subscriptions: dict[int, Subscription] = {}
         self._numbers = itertools.count(1)
@@ -116,7 +118,7 @@ class Connection:
 
     async def _attempt(self) -> None:
         """One new session with all subscriptions; the errors are those of `open`."""
-        session = Session(self.url, self._violated, self.traffic)
+        session = Session(self.url, self._violated, self.traffic, self.tls)
         await session.open(self.credentials, self.name, self.patience.connect)
         self._session = session
         for each in self._subscriptions.values():

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,10 +61,26 @@ def operator_token(operator: Key, system: Key) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Scope:
+    """What users may do whose tokens are signed with `key`; `connection` is how they may come (STANDARD, LEAFNODE)."""
+
+    role: str
+    key: str
+    allowed: Permissions
+    connection: str = ""
+
+
 def account_token(
-    operator: Key, account: Key, name: str, *, jetstream: bool, shims: tuple[Key, Permissions] | None
+    operator: Key,
+    account: Key,
+    name: str,
+    *,
+    jetstream: bool,
+    scopes: Iterable[Scope] = (),
+    revoked: Mapping[str, int] | None = None,
 ) -> str:
-    """An account's token. `shims` is the signing key that mints shims' users, and what such a user may do."""
+    """An account's token. `revoked` gives users' public keys and the Unix time until which their tokens are void."""
     limits: dict[str, Any] = dict.fromkeys(
         ("subs", "data", "payload", "imports", "exports", "conn", "leaf"), _UNLIMITED
     )
@@ -71,11 +88,18 @@ def account_token(
     if jetstream:
         limits |= dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), _UNLIMITED)
     claims: dict[str, Any] = {"type": "account", "version": 2, "limits": limits, "default_permissions": {}}
-    if shims:
-        key, allowed = shims
-        template = _user_limits() | _allowances(allowed)
-        claims["signing_keys"] = [{"kind": "user_scope", "key": key.public, "role": "shim", "template": template}]
+    if signing_keys := [_scope(scope) for scope in scopes]:
+        claims["signing_keys"] = signing_keys
+    if revoked:
+        claims["revocations"] = dict(revoked)
     return _token(operator, account.public, name, claims)
+
+
+def _scope(scope: Scope) -> dict[str, Any]:
+    template = _user_limits() | _allowances(scope.allowed)
+    if scope.connection:
+        template["allowed_connection_types"] = [scope.connection]
+    return {"kind": "user_scope", "key": scope.key, "role": scope.role, "template": template}
 
 
 def user_token(account: Key, user: Key, name: str, allowed: Permissions | None, *, expires: int | None = None) -> str:
@@ -110,9 +134,22 @@ def mint_shim(seed: str, node: str, container_id: str) -> str:
         account, signing_seed = seed.split()
     except ValueError:
         raise InvalidArgument("cannot mint a shim's credential: the key file isn't an account and a seed") from None
-    user, signing = Key.generate("user"), Key.of(signing_seed)
-    claims = {"type": "user", "version": 2, "issuer_account": account, "tags": [f"node:{node}"]}
-    return credentials(_token(signing, user.public, container_id, claims), user)
+    user = Key.generate("user")
+    token = scoped_token(Key.of(signing_seed), account, user.public, container_id, tags=(f"node:{node}",))
+    return credentials(token, user)
+
+
+def scoped_token(
+    signing: Key, account: str, user: str, name: str, *, expires: int | None = None, tags: Iterable[str] = ()
+) -> str:
+    """A user's token that says no more than its name; what it may do stands in the account's token, with the key.
+
+    `account` and `user` are public keys. `expires` is a Unix time, at which the server ends the user's connections.
+    """
+    claims: dict[str, Any] = {"type": "user", "version": 2, "issuer_account": account}
+    if tags:
+        claims["tags"] = list(tags)
+    return _token(signing, user, name, claims, expires)
 
 
 def _user_limits() -> dict[str, Any]:

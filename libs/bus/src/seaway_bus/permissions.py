@@ -58,7 +58,7 @@ def permissions(principal: Principal, node: str) -> Permissions:
     if principal.observes:
         publish += [s for verb in ("PING", "INFO", "STATS") for s in _discovery(verb)]
         subscribe += _observed(node)
-    return Permissions(_sorted(publish), _sorted(subscribe), _answer_seconds(principal))
+    return Permissions(narrowed(publish), narrowed(subscribe), _answer_seconds(principal))
 
 
 def _calls(principal: Principal, node: str) -> Iterator[str]:
@@ -130,7 +130,7 @@ def _reading(stream: str) -> list[str]:
     return [*place, f"$JS.API.STREAM.INFO.{stream}", f"$JS.API.STREAM.MSG.GET.{stream}"]
 
 
-def _remembered(kept: Bucket[Any] | Store) -> list[str]:
+def remembered(kept: Bucket[Any] | Store) -> list[str]:
     """JetStream's API for reading what the fleet remembers: only questions whose answers are JSON (see `memory`)."""
     return [f"{api(HUB_DOMAIN)}.{verb}.{stream_of(kept)}" for verb in ("STREAM.INFO", "STREAM.MSG.GET")]
 
@@ -156,7 +156,7 @@ def _answer_seconds(principal: Principal) -> int:
     return int(max(_DAY, *(c.seconds for i in principal.serves for c in i.calls))) if principal.serves else 0
 
 
-def _sorted(subjects: Iterable[str]) -> tuple[str, ...]:
+def narrowed(subjects: Iterable[str]) -> tuple[str, ...]:
     """Each once, without those another one includes."""
     unique = sorted(set(subjects))
     return tuple(s for s in unique if not any(_includes(wide, s) for wide in unique if wide != s))

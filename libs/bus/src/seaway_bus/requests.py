@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from seaway_protocol.errors import PermissionDenied, Unavailable
-from seaway_protocol.kinds import ANSWERS, answers_subject
+from seaway_protocol.kinds import ANSWERS, ANYONE, answers_subject
 
 from seaway_bus import context
 from seaway_bus.connection import Connection
@@ -27,7 +27,7 @@ SILENCE, LONGEST_SILENCE = 1.0, 2.0
 """Seconds without a reply after which the peer is asked whether it still has the request: at first, and at most."""
 
 LOCAL = None
-"""The answerer of a request that stays on this host's bus; else the node that answers, or "" where any may."""
+"""The answerer of a request that stays on this host's bus; else the node that answers, or `ANYONE`."""
 
 LOST = b"lost"
 """The reply of a peer that hasn't got the request: it, or the one before it, has ended meanwhile."""
@@ -123,11 +123,12 @@ class Requests:
         self._count += 1
         if answerer is not LOCAL and not self._listens_to_fleet:
             self._listens_to_fleet = True
-            self._connection.subscribe(f"{self._fleet}.>", self._arrived)
+            # Not `>`: of that a hub doesn't tell leaves whose permission to publish ends in a name (nats-server 2.15.1).
+            self._connection.subscribe(f"{self._fleet}.*.*", self._arrived)
         key = f"{self._local if answerer is LOCAL else self._fleet}.{self._count}"
         self._expected[key] = hear
         try:
-            yield f"{key}.{answerer}" if answerer else key
+            yield key if answerer is LOCAL else f"{key}.{answerer}"
         finally:
             del self._expected[key]
 
@@ -142,7 +143,7 @@ class Requests:
         self._connection.on_disconnect.append(gathering.give_up)
         self._connection.on_violation.append(refuse)
         try:
-            with self.hearing("", gathering.hear) as reply_to:
+            with self.hearing(ANYONE, gathering.hear) as reply_to:
                 yield reply_to
         finally:
             self._connection.on_disconnect.remove(gathering.give_up)
@@ -202,7 +203,7 @@ class Requests:
     def _arrived(self, reply: Msg) -> None:
         key = reply.subject
         if key.startswith(ANSWERS):
-            key = ".".join(key.split(".", 6)[:6])
+            key = key.rpartition(".")[0]
         if hear := self._expected.get(key):
             hear(reply)
 

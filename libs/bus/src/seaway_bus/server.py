@@ -6,6 +6,7 @@
       digest                of all that the tokens were made from; while it is the same, nothing is written again
       keys/                 0700: seeds of operator, accounts, users and the shims' signing key
       shim.key              what the nursery mints shims' credentials from
+      leaf/                 what the server shows to a fleet's hub, where the host is in a fleet
       credentials/<principal>.creds   0600, each owned by its service's user
 
 Keys are made once and kept; tokens are made anew whenever the protocol, and so a permission, has changed.
@@ -29,8 +30,10 @@ from pathlib import Path
 from seaway_protocol.errors import Conflict, Internal, InvalidArgument, NotFound, Unavailable
 from seaway_protocol.principals import PRINCIPALS
 
+from seaway_bus import leaf, roles
 from seaway_bus.codec import MAX_PAYLOAD
-from seaway_bus.credentials import Key, account_token, credentials, operator_token, shim_key, user_token
+from seaway_bus.credentials import Scope, account_token, credentials, operator_token, shim_key, user_token
+from seaway_bus.keyring import kept_key, write_file
 from seaway_bus.permissions import permissions
 from seaway_bus.server_process import PID_FILE
 
@@ -54,6 +57,8 @@ class ServerSettings:
     port: int = 4222  # 0 takes a free one, and keeps it
     owners: Mapping[str, int] = field(default_factory=dict)
     server: str = ""  # path of nats-server; empty looks for one
+    fleet: Path | None = None  # where the fleet service keeps this host's place in a fleet, if it has one
+    server_user: int | None = None  # whom the server runs as, where it isn't the writer
     domain: str = ""  # of JetStream; empty is the node's name
     max_store: int = 1024 * 1024 * 1024  # bytes of JetStream on disk
 
@@ -78,6 +83,11 @@ class Configuration:
         """The file the nursery mints shims' credentials from."""
         return self.directory / "shim.key"
 
+    @property
+    def leaf(self) -> Path:
+        """The directory of what the server shows to a fleet's hub."""
+        return self.directory / "leaf"
+
     def credentials(self, principal: str) -> Path:
         """The credential file of a principal."""
         return self.directory / "credentials" / f"{principal}.creds"
@@ -97,16 +107,19 @@ def write_configuration(directory: Path, settings: ServerSettings) -> Configurat
     settings.store.mkdir(parents=True, exist_ok=True)
     port = _port(directory / "port", settings)
     configuration = Configuration(directory, directory / "nats-server.conf", settings.host, port, server)
-    digest = _digest(settings, port, server)
+    way = leaf.read(settings.fleet) if settings.fleet else None
+    digest = _digest(settings, port, server, way)
     if not _current(configuration, digest):
-        _write_all(configuration, settings)
-        _write(directory / "digest", digest, 0o644)
+        leaf.lay_down(way, configuration.leaf, settings.server_user)
+        _write_all(configuration, settings, way)
+        write_file(directory / "digest", digest, 0o644)
     return configuration
 
 
-def _digest(settings: ServerSettings, port: int, server: Path) -> str:
+def _digest(settings: ServerSettings, port: int, server: Path, way: leaf.Leaf | None) -> str:
     """Of everything the files are made from."""
-    parts = [GENERATION, settings, port, str(server), server.stat().st_mtime_ns]
+    parts: list[object] = [way.digest if way else "", roles.local() if way else ()]
+    parts += [GENERATION, settings, port, str(server), server.stat().st_mtime_ns]
     parts += [permissions(principal, settings.node) for principal in PRINCIPALS]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -119,38 +132,43 @@ def _current(configuration: Configuration, digest: str) -> bool:
     return False
 
 
-def _write_all(configuration: Configuration, settings: ServerSettings) -> None:
+def _write_all(configuration: Configuration, settings: ServerSettings, way: leaf.Leaf | None) -> None:
     keys = configuration.directory / "keys"
     operator, host, system = (
-        _key(keys, "operator", "operator"),
-        _key(keys, "host", "account"),
-        _key(keys, "sys", "account"),
+        kept_key(keys, "operator", "operator"),
+        kept_key(keys, "host", "account"),
+        kept_key(keys, "sys", "account"),
     )
-    signing = _key(keys, "shim-signing", "account")
+    signing = kept_key(keys, "shim-signing", "account")
     shim = next(p for p in PRINCIPALS if p.per_container)
     accounts = {
         host.public: account_token(
-            operator, host, "HOST", jetstream=True, shims=(signing, permissions(shim, settings.node))
+            operator,
+            host,
+            "HOST",
+            jetstream=True,
+            scopes=(Scope("shim", signing.public, permissions(shim, settings.node)),),
         ),
-        system.public: account_token(operator, system, "SYS", jetstream=False, shims=None),
+        system.public: account_token(operator, system, "SYS", jetstream=False),
     }
     for principal in PRINCIPALS:
         if principal.per_container:
             continue
-        user = _key(keys, f"user-{principal.name}", "user")
+        user = kept_key(keys, f"user-{principal.name}", "user")
         token = user_token(host, user, principal.name, permissions(principal, settings.node))
         _hand_over(configuration, principal.name, credentials(token, user), settings)
-    user = _key(keys, "user-system", "user")
+    user = kept_key(keys, "user-system", "user")
     _hand_over(configuration, SYSTEM, credentials(user_token(system, user, SYSTEM, None), user), settings)
-    _write(configuration.shim_key, shim_key(signing, host), 0o600, settings.owners.get("nursery"))
+    write_file(configuration.shim_key, shim_key(signing, host), 0o600, settings.owners.get("nursery"))
     text = _server_configuration(configuration, settings, operator_token(operator, system), accounts, system.public)
-    _write(configuration.path, text, 0o644)
+    text += leaf.section(way, configuration.leaf, host.public) if way else ""
+    write_file(configuration.path, text, 0o644)
 
 
 def _hand_over(configuration: Configuration, principal: str, text: str, settings: ServerSettings) -> None:
     if len(text) > MAX_CONTROL_LINE - 1024:
         raise Internal(f"cannot let {principal} in: its permissions make a token longer than the bus's longest line")
-    _write(configuration.credentials(principal), text, 0o600, settings.owners.get(principal))
+    write_file(configuration.credentials(principal), text, 0o600, settings.owners.get(principal))
 
 
 def _server_configuration(
@@ -185,10 +203,10 @@ jetstream {{
 }}
 """
     flags = "\nfeature_flags { js_ack_fc_v2: false }  # its form of acknowledgement stops some clients for good\n"
-    return text + flags if _accepts(configuration.server, flags, configuration.directory) else text
+    return text + flags if accepts(configuration.server, flags, configuration.directory) else text
 
 
-def _accepts(server: Path, lines: str, directory: Path) -> bool:
+def accepts(server: Path, lines: str, directory: Path) -> bool:
     """Whether this server's version knows a setting; an unknown one would stop it from starting."""
     probe = directory / "probe.conf"
     probe.write_text(lines)
@@ -196,16 +214,6 @@ def _accepts(server: Path, lines: str, directory: Path) -> bool:
         return subprocess.run([server, "-t", "-c", probe], capture_output=True, timeout=20, check=False).returncode == 0
     finally:
         probe.unlink()
-
-
-def _key(directory: Path, name: str, kind: str) -> Key:
-    """The key kept under a name; made where there is none."""
-    path = directory / f"{name}.nk"
-    with contextlib.suppress(FileNotFoundError):
-        return Key.of(path.read_text().strip())
-    key = Key.generate(kind)
-    _write(path, key.seed + "\n", 0o600)
-    return key
 
 
 def _port(path: Path, settings: ServerSettings) -> int:
@@ -217,23 +225,8 @@ def _port(path: Path, settings: ServerSettings) -> int:
         with socket.socket() as probe:
             probe.bind((settings.host, 0))
             port = probe.getsockname()[1]
-    _write(path, f"{port}\n", 0o644)
+    write_file(path, f"{port}\n", 0o644)
     return port
-
-
-def _write(path: Path, text: str, mode: int, owner: int | None = None) -> None:
-    """Replace a file in one step; it never exists with other permissions than these."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        file.write(text)
-        os.fchmod(file.fileno(), mode)
-        if owner is not None:
-            os.fchown(file.fileno(), owner, -1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
 
 
 def nats_server_path(setting: str = "") -> Path:

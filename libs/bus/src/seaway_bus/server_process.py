@@ -14,6 +14,15 @@ def end_server(store: Path) -> bool:
 
     False where there is none, or we may not.
     """
+    return _signal(store, signal.SIGTERM)
+
+
+def reload_server(store: Path) -> bool:
+    """Have the nats-server whose store is `store` read its configuration again. False where there is none."""
+    return _signal(store, signal.SIGHUP)
+
+
+def _signal(store: Path, number: signal.Signals) -> bool:
     try:
         pid = int((store / PID_FILE).read_text())
         process = os.pidfd_open(pid)
@@ -22,7 +31,7 @@ def end_server(store: Path) -> bool:
     try:
         if "nats-server" not in Path(f"/proc/{pid}/cmdline").read_text():  # the number is another's by now
             return False
-        signal.pidfd_send_signal(process, signal.SIGTERM)
+        signal.pidfd_send_signal(process, number)
     except OSError:
         return False
     finally:

@@ -44,8 +44,8 @@ class Served:
     ) -> None:
         self._connection = connection
         self.interface = interface
-        self._answers_to = _ANSWERED if interface.reach == "host" else (ANSWERS,)
-        self._signature = f".{node}" if interface.reach in ("everyone", "leader") else ""
+        self._answers_to = _ANSWERED if interface.reach == "host" else (f"{ANSWERS}.",)
+        self._signature = node if interface.reach in ("everyone", "leader") else ""
         self._calls = {call.name: (call, handler) for call, handler in handlers.items()}
         self._answers = Answers()
         self._rooms = {call.name: asyncio.Semaphore(CONCURRENT) for call in handlers}
@@ -116,7 +116,8 @@ class Served:
 
     def _reply(self, request: Msg, payload: bytes, headers: dict[str, str] | None = None) -> None:
         """Answer; where many may, in our node's name. Raises Unavailable while the bus is away."""
-        self._connection.publish(request.reply + self._signature, payload, headers=headers)
+        to = f"{request.reply.rpartition('.')[0]}.{self._signature}" if self._signature else request.reply
+        self._connection.publish(to, payload, headers=headers)
 
     def _tell_pending(self, question: Msg, asked: str) -> None:
         """Say whether the request whose reply goes to `asked` is being handled here."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,12 +76,15 @@ class Session(asyncio.Protocol):
     What goes over it is added to `traffic`.
     """
 
-    def __init__(self, url: str, violated: Callable[[str], None], traffic: Traffic) -> None:
+    def __init__(
+        self, url: str, violated: Callable[[str], None], traffic: Traffic, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.ended = asyncio.Event()
         self.error: Exception | None = None
         self.received = 0
         self._url = url
         self._violated = violated
+        self._tls = tls
         self._traffic = traffic
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -133,9 +137,9 @@ class Session(asyncio.Protocol):
         host, colon, port = self._url.removeprefix("nats://").rpartition(":")
         if not (colon and port.isdigit()):
             raise InvalidArgument(f"cannot use {self._url!r} as the bus: it has no form like nats://127.0.0.1:4522")
-        await self._loop.create_connection(lambda: self, host.strip("[]"), int(port))
+        await self._loop.create_connection(lambda: self, host.strip("[]"), int(port), ssl=self._tls)
         info = await self._info
-        if info.tls_required:
+        if info.tls_required and not self._tls:
             raise OSError("it wants TLS, which nobody speaks to a bus on the same host")
         self._most = info.max_payload
         options: dict[str, object] = {

@@ -42,6 +42,9 @@ Payload = TypeVar("Payload", bound=Message)
 Reach = Literal["host", "fleet", "everyone", "leader"]
 """Which hosts' services an interface's subject addresses."""
 
+Role = Literal["member", "controller", "hub"]
+"""What a host of a fleet may: answer, ask other hosts too, keep the fleet's memory too."""
+
 
 @dataclass(frozen=True, eq=False)
 class Call(Generic[Request, Reply]):
@@ -110,8 +113,9 @@ class Interface:
 
     `reach` says who may be asked: services of one's own host alone ("host"), the same of any host of the fleet
     ("fleet"), every host at once, each of which answers ("everyone"), or whichever host leads ("leader"); the subjects
-    of the last two name no node. Each declaration belongs to one interface, which it learns here:
-    `shim.start.interface is SHIM`.
+    of the last two name no node. `asked_by` is what a host must be at least in order to ask another host's.
+
+    Each declaration belongs to one interface, which it learns here: `shim.start.interface is SHIM`.
     """
 
     name: str
@@ -122,6 +126,7 @@ class Interface:
     flows: tuple[Flow, ...] = ()
     doc: str = ""
     reach: Reach = "host"
+    asked_by: Role = "controller"
 
     if TYPE_CHECKING:
         # Declarations are generic in their payloads and invariant; a tuple of them has no common type to name.
@@ -135,6 +140,7 @@ class Interface:
             flows: tuple[Flow, ...] = (),
             doc: str = "",
             reach: Reach = "host",
+            asked_by: Role = "controller",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -154,10 +160,6 @@ class Interface:
     def parts(self) -> Iterator[str]:
         """The names in the subject template: `node`, perhaps `id`."""
         return (name for _, name, _, _ in Formatter().parse(self.subject) if name)
-
-
-Role = Literal["member", "controller", "hub"]
-"""What a host of a fleet may: answer, ask other hosts too, keep the fleet's memory too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,12 +205,15 @@ def flow_subject(node: str, owner: str, flow: str, kind: str) -> str:
 ANSWERS = f"{WIRE}.ans"
 """What crosses from host to host is answered below it."""
 
+ANYONE = "_"
+"""In a reply subject in the place of the answering node, where any may answer; no node has such a name."""
+
 
 def answers_subject(asker: str, principal: str, process: str) -> str:
     """Below it one process hears the answers of other hosts: `sw1.ans.<asking node>.<principal>.<process>`.
 
     Then come the request's number and the answering node: the asking host alone may listen there, and the answering
-    host alone may speak, since its name stands last. Whoever asks hosts whose names it doesn't know leaves the name
-    out of the reply subject, and each host that answers adds its own.
+    host alone may speak, since its name stands last. Whoever asks hosts whose names it doesn't know says `ANYONE`
+    there, and each host that answers puts its own name in its place.
     """
     return f"{ANSWERS}.{asker}.{principal}.{process}"

@@ -266,4 +266,5 @@ HOST_UPGRADES = Interface(
     calls=(upgrade_host,),
     doc="one host's part of an upgrade of the fleet, asked by the leader",
     reach="fleet",
+    asked_by="hub",
 )

@@ -1,0 +1,34 @@
+"""Files of secrets: keys that are made once and kept, and text that is never readable by others, not for an instant."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from seaway_bus.credentials import Key
+
+
+def kept_key(directory: Path, name: str, kind: str) -> Key:
+    """The key kept under a name; made where there is none."""
+    path = directory / f"{name}.nk"
+    with contextlib.suppress(FileNotFoundError):
+        return Key.of(path.read_text().strip())
+    key = Key.generate(kind)
+    write_file(path, key.seed + "\n", 0o600)
+    return key
+
+
+def write_file(path: Path, text: str, mode: int, owner: int | None = None) -> None:
+    """Replace a file in one step; it never exists with other permissions than these."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(text)
+        os.fchmod(file.fileno(), mode)
+        if owner is not None:
+            os.fchown(file.fileno(), owner, -1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
