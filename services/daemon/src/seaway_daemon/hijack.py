@@ -272,7 +272,7 @@ def whole(response: web.Response) -> bytes:
     """A complete answer as bytes, after which the connection is closed."""
     body = response.body if isinstance(response.body, bytes) else b""
     length = {} if response.status in (204, 304) else {"Content-Length": str(len(body))}
-    headers = {**response.headers, **length, "Connection": "close"}
+    headers = {**response.headers, **traced(), **length, "Connection": "close"}
     return _head(f"{response.status} {HTTPStatus(response.status).phrase}", headers) + body
 
 
