@@ -27,6 +27,7 @@ async def serve(settings: FleetSettings, lifecycle: Lifecycle) -> None:
         node=settings.node,
         on_lost=lambda _: lifecycle.stop(1),
     ) as bus:
+        lifecycle.metrics.add(bus.metrics)
         seeing = Seeing(bus, partial(_host, settings), settings.labels, Path(settings.state_dir))
         endpoints = (
             MembershipEndpoints.endpoints.bind(MembershipEndpoints(bus))
