@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 from aiohttp import web
 from seaway_bus import start_trace
 from seaway_bus.context import handle
+from seaway_protocol.actor import Actor
 from seaway_protocol.errors import Error, Internal, NotFound, PermissionDenied
 
 from seaway_daemon.access import roles, scopes
+from seaway_daemon.access.audit import NOTE, Note, note_of
 from seaway_daemon.api import errors, origin
 from seaway_daemon.api.query import Query
+from seaway_daemon.api.refused import unsupported
 from seaway_daemon.api.request import Request
+from seaway_daemon.api.route import Route
 from seaway_daemon.engine import Engine
 from seaway_daemon.figures import Requests
 from seaway_daemon.fleet import nodes
@@ -30,6 +35,9 @@ _ROUTE = "seaway.route"
 """Where a request keeps the pattern of its path."""
 
 
+_UNKNOWN = unsupported("what only another host's version knows")
+
+
 class App:
     """The Engine API over an engine."""
 
@@ -38,12 +46,18 @@ class App:
         self._table = Table()
         self._requests = Requests()
         engine.metrics.add(self._requests.families)
+        engine.metrics.add(engine.audit.families)
 
     async def __call__(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         start_trace(http.headers.get("traceparent"))
         began = time.monotonic()
-        response = await self._respond(http)
+        response: web.StreamResponse | None = None
+        try:
+            response = await self._respond(http)
+        finally:
+            if note := note_of(http):
+                self._engine.audit.done(note, response.status if response is not None else 0)
         self._requests.answered(http.method, http.get(_ROUTE, ""), response.status, began)
         if not response.prepared:
             response.headers.update(traced())
@@ -74,6 +88,7 @@ class App:
         http[_ROUTE] = route.path
         handle(f"{http.method} {route.path}")
         actor = roles.settled(connection_of(http).actor, self._engine.settings.roles, here)
+        http[NOTE] = self._note(http, actor, route, names)
         roles.require(actor, route.access, f"{http.method} {route.path}")
         meant = {name: unquote(value) for name, value in names.items()}
         query = Query(http.rel_url.raw_query_string)
@@ -89,10 +104,17 @@ class App:
         if actor.node:
             raise PermissionDenied(f"cannot reach {to.node} by way of this host: ask its own name, not a way to it")
         actor = roles.settled(actor, self._engine.settings.roles, to.node)
-        found = self._table.find(http.method, to.plain)
-        access = found[0].access if found else "admin"
-        roles.require(actor, access, f"{http.method} {found[0].path if found else to.plain} on {to.node}")
+        route, names = self._table.find(http.method, to.plain) or (Route(http.method, to.plain, _UNKNOWN, "admin"), {})
+        http[NOTE] = self._note(http, actor, route, names, to.node)
+        roles.require(actor, route.access, f"{http.method} {route.path} on {to.node}")
         return await nodes.forward(self._engine, http, actor, to)
+
+    def _note(self, http: web.BaseRequest, actor: Actor, route: Route, names: Mapping[str, str], to: str = "") -> Note:
+        """What the audit says of a request, if anything."""
+        wanted = self._engine.settings.audit
+        kept = wanted == "everything" or (wanted == "changes" and route.access != "read")
+        object = unquote(next(iter(names.values()), "")) or http.query.get("name") or http.query.get("fromImage", "")
+        return Note(actor, http.method, route.path, object=object, to=to, kept=kept, refusals=wanted != "nothing")
 
     def _refusal(self, http: web.BaseRequest, error: Error) -> web.StreamResponse:
         if error.origin:

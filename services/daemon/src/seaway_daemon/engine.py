@@ -12,6 +12,7 @@ from seaway_protocol.kinds import Call, Message
 from seaway_protocol.types import Container, Image
 from seaway_service import Metrics
 
+from seaway_daemon.access.audit import Audit
 from seaway_daemon.conversation.keeper import Keeper
 from seaway_daemon.happenings import Happenings
 from seaway_daemon.settings import DaemonSettings
@@ -35,6 +36,11 @@ class Engine:
     settings: DaemonSettings
     keeper: Keeper = field(default_factory=Keeper)
     metrics: Metrics = field(default_factory=lambda: Metrics("daemon"))
+    audit: Audit = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have conversations noted where they begin and end."""
+        self.audit = self.keeper.audit = Audit(self.bus)
 
     async def ask(
         self,

@@ -1,6 +1,7 @@
 """The Engine API as one table: every operation of API 1.56's description, who may use it, and what answers it.
 
-`read` may be given to clients that only look; `write` changes something or opens a process's streams. Names in braces
+`read` may be given to clients that only look; `write` changes something, opens a process's streams or gives out
+whole files; `admin` is the host's own business. Names in braces
 are one path segment, an image's name may contain slashes.
 """
 
@@ -38,7 +39,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/containers/{name}/top", containers.top, "read"),
     Route("GET", "/containers/{name}/logs", logs.logs, "read"),
     Route("GET", "/containers/{name}/changes", unsupported("listing a container's changes (docker diff)"), "read"),
-    Route("GET", "/containers/{name}/export", unsupported("exporting a container's files (docker export)"), "read"),
+    Route("GET", "/containers/{name}/export", unsupported("exporting a container's files (docker export)"), "write"),
     Route("GET", "/containers/{name}/stats", stats.stats, "read"),
     Route("POST", "/containers/{name}/resize", attach.resize, "write"),
     Route("POST", "/containers/{name}/start", lifecycle.start, "write"),
@@ -53,8 +54,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/containers/{name}/attach/ws", unsupported("attaching over a WebSocket"), "write"),
     Route("POST", "/containers/{name}/wait", lifecycle.wait, "read"),
     Route("DELETE", "/containers/{name}", containers.remove, "write"),
-    Route("HEAD", "/containers/{name}/archive", unsupported("copying files from a container (docker cp)"), "read"),
-    Route("GET", "/containers/{name}/archive", unsupported("copying files from a container (docker cp)"), "read"),
+    Route("HEAD", "/containers/{name}/archive", unsupported("copying files from a container (docker cp)"), "write"),
+    Route("GET", "/containers/{name}/archive", unsupported("copying files from a container (docker cp)"), "write"),
     Route("PUT", "/containers/{name}/archive", unsupported("copying files to a container (docker cp)"), "write"),
     Route("POST", "/containers/prune", containers.prune, "write"),
     # --- exec --------------------------------------------------------------------------------------------------------
@@ -75,8 +76,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/images/search", unsupported("searching a registry (docker search)"), "read"),
     Route("POST", "/images/prune", images.prune, "write"),
     Route("POST", "/commit", unsupported("making an image of a container (docker commit)"), "write"),
-    Route("GET", "/images/get", images.save, "read"),
-    Route("GET", "/images/{name*}/get", images.save_one, "read"),
+    Route("GET", "/images/get", images.save, "write"),
+    Route("GET", "/images/{name*}/get", images.save_one, "write"),
     Route("POST", "/images/load", images.load, "write"),
     Route("DELETE", "/images/{name*}", images.remove, "write"),
     # --- networks ----------------------------------------------------------------------------------------------------
@@ -152,6 +153,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metrics", seaway.metrics, "read"),
     Route("GET", "/seaway/check", seaway.check, "read"),
     Route("POST", "/seaway/check", seaway.mend, "write"),
+    Route("GET", "/seaway/audit", seaway.audit_, "admin"),
     Route("POST", "/seaway/shims/upgrade", seaway.upgrade_shims, "write"),
     # --- the fleet ---------------------------------------------------------------------------------------------------
     Route("GET", "/fleet", membership.membership, "read"),

@@ -42,6 +42,7 @@ class Server:
 
     async def start(self, passed: Iterable[Passed] = ()) -> list[str]:
         """Listen on every socket that was passed to us, else on our own; where. Raises CannotListen."""
+        self._engine.audit.start()
         places, settings = [], self._engine.settings
         sockets = listening.listeners(passed)
         for each in sockets:
@@ -89,3 +90,4 @@ class Server:
             connection.close()  # which ends the idle ones at once; shutdown would wait for their next request
         # aiohttp waits this long for the handlers, then as long again for those it has told, then cancels them.
         await self._http.shutdown(self._engine.settings.stop_seconds / 2)
+        await self._engine.audit.stop()

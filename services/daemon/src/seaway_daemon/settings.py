@@ -13,7 +13,7 @@ ModeBits = Annotated[int, Meta(ge=0, le=0o777, description="permission bits, suc
 Address = Annotated[str, Meta(pattern=r"^(.+:\d{1,5})?\Z", description='address:port, or ""')]
 
 
-LIVE = ("access_log", "max_body", "roles", "stop_seconds", "tls_certificate", "tls_key", "tls_authority")
+LIVE = ("access_log", "audit", "max_body", "roles", "stop_seconds", "tls_certificate", "tls_key", "tls_authority")
 """What changes with a reload, without a restart."""
 
 
@@ -54,6 +54,9 @@ class DaemonSettings(Settings, frozen=True, kw_only=True):
 
     roles: dict[str, Grant] = {}
     """What each client certificate may do, by its common name; `"*"` is any other. Empty: everything."""
+
+    audit: Literal["changes", "everything", "nothing"] = "changes"
+    """Which requests are noted in the host's audit: those that change something or were refused, all, or none."""
 
     max_body: Bytes = 4 * 1024 * 1024
     """How long a JSON body may be. Archives are streamed and not counted."""

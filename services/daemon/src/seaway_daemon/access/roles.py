@@ -16,7 +16,7 @@ import msgspec
 from seaway_protocol.actor import ADMIN, OPERATOR, ROLES, VIEWER, Actor
 from seaway_protocol.errors import PermissionDenied
 
-from seaway_daemon.api.bodies import CreateContainer, HostConfig
+from seaway_daemon.api.bodies import CreateContainer, CreateVolume, ExecConfig, HostConfig, UpdateContainer
 from seaway_daemon.settings import Grant
 
 NEEDED: Mapping[str, str] = {"read": VIEWER, "write": OPERATOR, "admin": ADMIN}
@@ -78,6 +78,24 @@ def check_create(actor: Actor, body: CreateContainer) -> None:
     reasons = [*reaches_host(body.host_config), *(reaches_others(body.host_config) if actor.labels else ())]
     if reasons:
         raise PermissionDenied(f"cannot create the container: {reasons[0]} needs an admin without a scope of labels")
+
+
+def check_exec(actor: Actor, body: ExecConfig) -> None:
+    """Refuse a privileged exec for who isn't an admin."""
+    if body.privileged and (actor.role != ADMIN or actor.labels):
+        raise PermissionDenied("cannot make the exec: --privileged needs an admin without a scope of labels")
+
+
+def check_volume(actor: Actor, body: CreateVolume) -> None:
+    """Refuse a volume with options of its driver for who isn't an admin: they can name any path of the host."""
+    if body.driver_opts and actor.role != ADMIN:
+        raise PermissionDenied("cannot create the volume: options of its driver need an admin")
+
+
+def check_update(actor: Actor, body: UpdateContainer) -> None:
+    """Refuse to give a container devices of the host for who isn't an admin."""
+    if actor.role != ADMIN and (body.devices or body.device_requests or body.device_cgroup_rules or body.cgroup_parent):
+        raise PermissionDenied("cannot update the container: devices and its control group need an admin")
 
 
 def reaches_host(host: HostConfig) -> Iterable[str]:

@@ -39,7 +39,9 @@ async def create(request: Request) -> web.StreamResponse:
     roles.check_create(request.actor, body)
     spec = container_spec(body, raw, request.query.text("platform"))
     name = request.query.text("name").removeprefix("/")
+    request.about(object=name, detail=spec.image)
     created = await request.engine.ask(supervisor.create, supervisor.Create(spec=spec, name=name))
+    request.about(object=created.id)
     discarded = spec.network.mode == "host" and body.host_config.port_bindings
     warnings = [*created.warnings, *([_PORTS_DISCARDED] if discarded else [])]
     return json({"Id": created.id, "Warnings": warnings}, status=201)
@@ -71,6 +73,7 @@ async def rename(request: Request) -> web.StreamResponse:
 async def update(request: Request) -> web.StreamResponse:
     """`POST /containers/{name}/update`: what isn't given stays as it is."""
     body = await request.body(bodies.UpdateContainer)
+    roles.check_update(request.actor, body)
     resources = updated(body)
     change = supervisor.Update(
         container=request.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from typing import Any
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from seaway_protocol import shim, supervisor
 from seaway_protocol.errors import Conflict, Error
 from seaway_protocol.types import ExecState
 
+from seaway_daemon.access import roles
 from seaway_daemon.api import bodies
 from seaway_daemon.api.request import Request, json, nothing
 from seaway_daemon.conversation.connection import Conversation
@@ -28,6 +30,8 @@ async def create(request: Request) -> web.StreamResponse:
     """`POST /containers/{name}/exec`."""
     raw, document = await request.raw_body()
     body = bodies.typed(document, bodies.ExecConfig)
+    roles.check_exec(request.actor, body)
+    request.about(detail=shlex.join(body.cmd))
     if body.detach_keys:
         detach_sequence(body.detach_keys)
     wish = supervisor.ExecCreate(

@@ -13,6 +13,7 @@ from seaway_protocol.actor import Actor
 from seaway_protocol.errors import InvalidArgument
 from seaway_protocol.types import RegistryAuth
 
+from seaway_daemon.access.audit import note_of
 from seaway_daemon.access.identity import NOBODY
 from seaway_daemon.api.bodies import Body, decode, decode_any
 from seaway_daemon.api.query import Query
@@ -44,6 +45,11 @@ class Request:
         self.names = names
         self.query = query or Query(http.rel_url.raw_query_string)
         self.actor = actor
+
+    def about(self, *, object: str = "", detail: str = "") -> None:
+        """Have the audit say what was made, or is meant."""
+        if note := note_of(self.http):
+            note.about(object=object, detail=detail)
 
     @property
     def name(self) -> str:

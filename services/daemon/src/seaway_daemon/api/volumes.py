@@ -7,6 +7,7 @@ from seaway_protocol import supervisor
 from seaway_protocol.errors import Unsupported
 from seaway_protocol.types import Volume
 
+from seaway_daemon.access import roles
 from seaway_daemon.api import bodies
 from seaway_daemon.api.filters import Filters
 from seaway_daemon.api.request import Request, json, nothing
@@ -41,6 +42,8 @@ def select(volumes: tuple[Volume, ...], filters: Filters) -> list[Volume]:
 async def create(request: Request) -> web.StreamResponse:
     """`POST /volumes/create`."""
     body = await request.optional_body(bodies.CreateVolume)
+    roles.check_volume(request.actor, body)
+    request.about(object=body.name)
     if body.cluster_volume_spec is not None:
         raise Unsupported("cluster volumes are not supported by Seaway: ClusterVolumeSpec")
     wish = supervisor.CreateVolume(

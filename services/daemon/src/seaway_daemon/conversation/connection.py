@@ -13,6 +13,8 @@ import select
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from seaway_protocol import audit
+
 from seaway_daemon.conversation.record import UNIT, Record
 from seaway_daemon.hijack import RawConnection
 
@@ -36,6 +38,10 @@ class Conversation(ABC):
         self.chunked = chunked
         self.gone = asyncio.Event()
         self.handed_over = False
+        self.said = self.status = 0
+        """Bytes that the client was sent by this daemon, and the status of the answer that they begin with."""
+        self.noted: audit.Request | None = None
+        """What the audit knows of it."""
 
     @property
     @abstractmethod
@@ -69,6 +75,9 @@ class Conversation(ABC):
     async def raw(self, data: bytes, *, mark: int | None = None, phase: int | None = None) -> None:
         """Send bytes as they are: a head, or what ends a body."""
         mark, phase = self.mark if mark is None else mark, self.phase if phase is None else phase
+        if not self.said and data.startswith(b"HTTP/1.1 "):
+            self.status = int(data[9:12])
+        self.said += len(data)
         while len(data) > UNIT:  # no event and no piece of a flow is: at worst its beginning is told twice
             await self._put(data[:_PIECE], self.mark, self.phase)
             data = data[_PIECE:]

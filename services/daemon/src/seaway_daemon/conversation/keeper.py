@@ -16,9 +16,11 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from seaway_protocol import audit
 from seaway_service import Passed, Store
 from seaway_service.metrics import Family, counter, gauge
 
+from seaway_daemon.access.audit import Audit, note_of
 from seaway_daemon.conversation import topics
 from seaway_daemon.conversation.connection import OVER, Conversation, Hangups, Kept, Unkept
 from seaway_daemon.conversation.record import BadRecord, Record
@@ -41,6 +43,7 @@ class Keeper:
         self._store = store
         self._hangups: Hangups | None = None
         self._running: dict[asyncio.Task[None], Conversation] = {}
+        self.audit: Audit | None = None
         self._resumed = 0
 
     async def begin(self, http: web.BaseRequest, topic: topics.Topic, talk: Talk, content_type: str = "") -> TakenOver:
@@ -53,16 +56,22 @@ class Keeper:
         chunked = not topic.hears and http.version >= (1, 1)
         start = head(content_type, upgraded=upgraded, chunked=chunked) if content_type else b""
         name = _PREFIX + secrets.token_hex(8)
-        conversation = self._taken(http, topic, name, chunked=chunked)
+        note = note_of(http)
+        noted = self.audit.begun(note, lasts=topic.hears) if self.audit and note else None
+        conversation = self._taken(http, topic, name, noted, chunked=chunked)
         task = self._run(name, conversation, topic, _after(start, conversation, talk))
         if isinstance(conversation, Unkept):
             await task  # the HTTP server closes its transport when the handler returns
         return TakenOver()
 
-    def _taken(self, http: web.BaseRequest, topic: topics.Topic, name: str, *, chunked: bool) -> Conversation:
+    def _taken(
+        self, http: web.BaseRequest, topic: topics.Topic, name: str, noted: audit.Request | None, *, chunked: bool
+    ) -> Conversation:
         if not is_plain(http):
-            return Unkept(take_transport(http), chunked=chunked)
-        envelope = topics.Envelope(topic=topic, chunked=chunked)  # type: ignore[arg-type]
+            conversation: Conversation = Unkept(take_transport(http), chunked=chunked)
+            conversation.noted = noted
+            return conversation
+        envelope = topics.Envelope(topic=topic, chunked=chunked, noted=noted)  # type: ignore[arg-type]
         socket, leftover = take_socket(http)
         try:
             record = Record.create(msgspec.json.encode(envelope), leftover)
@@ -71,7 +80,9 @@ class Keeper:
             raise ConnectionResetError("the request is too large to be kept") from None
         if self._store:
             self._store.keep(name, socket, record.descriptor)
-        return Kept(socket, record, self._watching(), chunked=chunked)
+        conversation = Kept(socket, record, self._watching(), chunked=chunked)
+        conversation.noted = noted
+        return conversation
 
     def resume(self, passed: Iterable[Passed], talks: Mapping[type[Any], Callable[[Any], Talk]]) -> int:
         """Go on with what was kept; how many there are. What can't be used is closed, which ends it for its client."""
@@ -106,6 +117,7 @@ class Keeper:
         envelope = msgspec.json.decode(record.topic, type=topics.Envelope)
         talk = talks[type(envelope.topic)](envelope.topic)
         conversation = Kept(sockets[0], record, self._watching(), chunked=envelope.chunked)
+        conversation.noted = envelope.noted
         self._run(name, conversation, envelope.topic, _continued(conversation, talk))
 
     def _run(
@@ -129,8 +141,11 @@ class Keeper:
             failed, _ = await asyncio.gather(talking, leaving, return_exceptions=True)
             if isinstance(failed, Exception) and not isinstance(failed, ConnectionError):
                 log.error("A conversation broke off: %s", type(topic).__name__, exc_info=failed)
+            ends = not conversation.handed_over or isinstance(conversation, Unkept)
             if not conversation.handed_over:
                 self._drop(name)
+            if self.audit and conversation.noted and ends:
+                self.audit.ended(conversation.noted, conversation.status, conversation.taken, conversation.said)
             conversation.close()
 
     def _drop(self, name: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
-from seaway_protocol import supervisor
+from seaway_protocol import audit, supervisor
 from seaway_protocol.types import ExitStatus
 
 
@@ -126,3 +126,5 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     topic: Copy | Attachment | Execution | EventStream | StatsStream | Waiting | Starting | Stopping | Pulling | Tunnel
     chunked: bool = False
+    noted: audit.Request | None = None
+    """What the audit says of its beginning; None where it doesn't."""
