@@ -9,6 +9,7 @@ seaway-bus permissions [--node NAME]
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pwd
 import sys
@@ -61,10 +62,19 @@ def _configure(options: argparse.Namespace) -> str:
         port=options.port,
         server=options.server,
         owners=dict(map(_owner, options.owner)),
-        fleet=options.fleet,
-        server_user=pwd.getpwnam(options.server_user).pw_uid if options.server_user else None,
+        fleet=options.fleet or options.directory.resolve().parent / "fleet",
+        server_user=_server_user(options),
     )
     return write_configuration(options.directory, settings).url
+
+
+def _server_user(options: argparse.Namespace) -> int | None:
+    """Whom the server runs as: who was named, else who owns the store."""
+    if options.server_user:
+        return pwd.getpwnam(options.server_user).pw_uid
+    with contextlib.suppress(FileNotFoundError):
+        return int(options.store.stat().st_uid)
+    return None
 
 
 def _owner(text: str) -> tuple[str, int]:
@@ -102,8 +112,8 @@ def command_line() -> argparse.ArgumentParser:
         metavar="PRINCIPAL=USER",
         help="a user who gets a principal's credential; repeatable",
     )
-    configure.add_argument("--fleet", type=Path, help="where the fleet service keeps this host's place in a fleet")
-    configure.add_argument("--server-user", default="", metavar="USER", help="whom the server runs as")
+    configure.add_argument("--fleet", type=Path, help="this host's place in a fleet (fleet, beside --directory)")
+    configure.add_argument("--server-user", default="", metavar="USER", help="whom it runs as (who owns the store)")
     run = verbs.add_parser("run", help="become nats-server")
     for each in (configure, run):
         each.add_argument("--directory", type=Path, required=True, help="where the configuration is")

@@ -29,9 +29,9 @@ from seaway_protocol.errors import Conflict, InvalidArgument, NotFound
 from seaway_bus import roles
 from seaway_bus.certificates import Authority, issue, new_authority
 from seaway_bus.codec import MAX_PAYLOAD
-from seaway_bus.credentials import Key, Scope, account_token, credentials, operator_token, scoped_token
+from seaway_bus.credentials import Key, Scope, account_token, credentials, scoped_token
 from seaway_bus.hub_address import CLUSTER, JOIN, bracketed, is_loopback, join_url, split
-from seaway_bus.keyring import kept_key, write_file
+from seaway_bus.keyring import kept_key, kept_operator_token, write_file
 from seaway_bus.memory import HUB_DOMAIN
 from seaway_bus.server import MAX_CONTROL_LINE, accepts, nats_server_path
 from seaway_bus.server_process import PID_FILE, reload_server
@@ -248,7 +248,7 @@ leafnodes {{
   tls {{ {tls}, verify: true, handshake_first: true }}
 }}
 {_cluster(keys, settings, (listen, port), tls)}
-operator: {quoted(operator_token(operator, system))}
+operator: {quoted(kept_operator_token(directory / "keys", operator, system))}
 system_account: {quoted(system.public)}
 resolver: MEMORY
 resolver_preload {{

@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from seaway_bus.credentials import Key
+from seaway_bus.credentials import Key, operator_token
 
 
 def kept_key(directory: Path, name: str, kind: str) -> Key:
@@ -17,6 +17,16 @@ def kept_key(directory: Path, name: str, kind: str) -> Key:
     key = Key.generate(kind)
     write_file(path, key.seed + "\n", 0o600)
     return key
+
+
+def kept_operator_token(directory: Path, operator: Key, system: Key) -> str:
+    """The operator's token, made once: a server that is told of another one refuses to reload anything."""
+    path = directory / "operator.jwt"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text()
+    token = operator_token(operator, system)
+    write_file(path, token, 0o600)
+    return token
 
 
 def write_file(path: Path, text: str, mode: int, owner: int | None = None) -> None:

@@ -123,7 +123,7 @@ class Requests:
         self._count += 1
         if answerer is not LOCAL and not self._listens_to_fleet:
             self._listens_to_fleet = True
-            # Not `>`: of that a hub doesn't tell leaves whose permission to publish ends in a name (nats-server 2.15.1).
+            # Not `>`: of that a hub doesn't tell leaves that may publish only what ends in a name (nats-server 2.15.1).
             self._connection.subscribe(f"{self._fleet}.*.*", self._arrived)
         key = f"{self._local if answerer is LOCAL else self._fleet}.{self._count}"
         self._expected[key] = hear

@@ -4,6 +4,7 @@
       nats-server.conf      what the server reads; holds the operator's and accounts' tokens, no secret
       port                  the port it listens on
       digest                of all that the tokens were made from; while it is the same, nothing is written again
+      settings.json         what it was last written with
       keys/                 0700: seeds of operator, accounts, users and the shims' signing key
       shim.key              what the nursery mints shims' credentials from
       leaf/                 what the server shows to a fleet's hub, where the host is in a fleet
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from seaway_protocol.errors import Conflict, Internal, InvalidArgument, NotFound, Unavailable
@@ -32,12 +33,12 @@ from seaway_protocol.principals import PRINCIPALS
 
 from seaway_bus import leaf, roles
 from seaway_bus.codec import MAX_PAYLOAD
-from seaway_bus.credentials import Scope, account_token, credentials, operator_token, shim_key, user_token
-from seaway_bus.keyring import kept_key, write_file
+from seaway_bus.credentials import Scope, account_token, credentials, shim_key, user_token
+from seaway_bus.keyring import kept_key, kept_operator_token, write_file
 from seaway_bus.permissions import permissions
 from seaway_bus.server_process import PID_FILE
 
-GENERATION = 1
+GENERATION = 2
 """Counts changes of what is written here that the permissions don't show."""
 
 MAX_CONTROL_LINE = 32768
@@ -113,7 +114,33 @@ def write_configuration(directory: Path, settings: ServerSettings) -> Configurat
         leaf.lay_down(way, configuration.leaf, settings.server_user)
         _write_all(configuration, settings, way)
         write_file(directory / "digest", digest, 0o644)
+    _note(directory, settings)
     return configuration
+
+
+def reconfigure(directory: Path) -> bool:
+    """Write it again with the settings that it was last written with; whether anything has changed.
+
+    For who knows that what a configuration is made of has changed: this host's place in a fleet. Raises NotFound where
+    none was written.
+    """
+    try:
+        noted = json.loads((directory / "settings.json").read_text())
+    except FileNotFoundError:
+        raise NotFound(f"cannot configure the bus again: {directory} has no settings; restart seaway-bus") from None
+    paths = {name: Path(noted[name]) for name in ("store", "fleet") if noted[name]}
+    settings = ServerSettings(**{**noted, **paths})
+    before = (directory / "digest").read_text()
+    write_configuration(directory, settings)
+    return (directory / "digest").read_text() != before
+
+
+def _note(directory: Path, settings: ServerSettings) -> None:
+    text = json.dumps(asdict(settings), default=str, indent=1) + "\n"
+    with contextlib.suppress(FileNotFoundError):
+        if (directory / "settings.json").read_text() == text:
+            return
+    write_file(directory / "settings.json", text, 0o644)
 
 
 def _digest(settings: ServerSettings, port: int, server: Path, way: leaf.Leaf | None) -> str:
@@ -160,7 +187,9 @@ def _write_all(configuration: Configuration, settings: ServerSettings, way: leaf
     user = kept_key(keys, "user-system", "user")
     _hand_over(configuration, SYSTEM, credentials(user_token(system, user, SYSTEM, None), user), settings)
     write_file(configuration.shim_key, shim_key(signing, host), 0o600, settings.owners.get("nursery"))
-    text = _server_configuration(configuration, settings, operator_token(operator, system), accounts, system.public)
+    text = _server_configuration(
+        configuration, settings, kept_operator_token(keys, operator, system), accounts, system.public
+    )
     text += leaf.section(way, configuration.leaf, host.public) if way else ""
     write_file(configuration.path, text, 0o644)
 
