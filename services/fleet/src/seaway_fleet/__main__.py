@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 
 import seaway_bus
-from seaway_protocol.fleet import EVERYONE, FLEET, Host
+from seaway_bus import Bus
+from seaway_protocol.fleet import EVERYONE, FLEET
 from seaway_service import Lifecycle, run
 
 from seaway_fleet import __version__
+from seaway_fleet.facts import Facts
 from seaway_fleet.membership import MembershipEndpoints
+from seaway_fleet.place import Place
+from seaway_fleet.registry import Registry
 from seaway_fleet.seeing import Seeing
+from seaway_fleet.servers import Servers
 from seaway_fleet.settings import FleetSettings
 from seaway_fleet.tunnel import TunnelEndpoints
-from seaway_fleet.upgrade.service import on_host
+from seaway_fleet.upgrade.service import leading, on_host
 
 
 async def serve(settings: FleetSettings, lifecycle: Lifecycle) -> None:
@@ -28,21 +32,29 @@ async def serve(settings: FleetSettings, lifecycle: Lifecycle) -> None:
         on_lost=lambda _: lifecycle.stop(1),
     ) as bus:
         lifecycle.metrics.add(bus.metrics)
-        seeing = Seeing(bus, partial(_host, settings), settings.labels, Path(settings.state_dir))
+        place = Place(settings.directory())
+        facts = Facts(bus, settings, place)
+        membership = _membership(bus, settings, place, facts)
+        seeing = Seeing(bus, facts, settings.labels, Path(settings.state_dir))
         endpoints = (
-            MembershipEndpoints.endpoints.bind(MembershipEndpoints(bus))
+            MembershipEndpoints.endpoints.bind(membership)
             | TunnelEndpoints.endpoints.bind(TunnelEndpoints(bus, settings.engine()))
             | Seeing.pages.bind(seeing)
         )
         await bus.serve(FLEET, endpoints, version=__version__)
         await bus.serve(EVERYONE, Seeing.everyone.bind(seeing), version=__version__)
         async with on_host(bus, settings.directory(), Path(settings.opt_dir), __version__):
+            await membership.begin()
             lifecycle.ready(f"Serving {settings.node}")
             await lifecycle.stopping.wait()
+            await membership.end()
 
 
-async def _host(settings: FleetSettings) -> Host:
-    return Host(node=settings.node, labels=settings.labels)
+def _membership(bus: Bus, settings: FleetSettings, place: Place, facts: Facts) -> MembershipEndpoints:
+    servers = Servers(settings.bus_directory(), settings.hub_directory(), settings.node)
+    registry = Registry(bus)
+    duties = (leading(bus, settings.directory(), registry.roster, __version__),)
+    return MembershipEndpoints(bus, servers, place, facts, registry, settings.credential_seconds, duties)
 
 
 def main() -> int:

@@ -1,43 +1,147 @@
-"""The calls about this host's place in a fleet."""
+"""The calls about this host's place in a fleet, and what it does for as long as it has one."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
 from seaway_bus import Bus, Endpoints
-from seaway_protocol import fleet
-from seaway_protocol.errors import Unsupported
-from seaway_protocol.fleet import Init, Join, Leave, Membership, Roster
+from seaway_protocol import fleet, memory
+from seaway_protocol.errors import Conflict, Error
+from seaway_protocol.fleet import Host, Init, Join, Leave, Membership, Roster
 from seaway_protocol.kinds import Empty
+
+from seaway_fleet import __version__
+from seaway_fleet.enrolment import Enrolment
+from seaway_fleet.hubs import HubKeeper
+from seaway_fleet.joining import Joining
+from seaway_fleet.leading import LEASE, Duty, lead
+from seaway_fleet.life import Life, Work
+from seaway_fleet.place import Place
+from seaway_fleet.presence import Presence
+from seaway_fleet.registry import Registry
+from seaway_fleet.renewal import Renewing
+from seaway_fleet.servers import Servers
+
+LOOK = 1.0
+"""Seconds that the hub may take to say who leads, before it counts as away."""
 
 
 class MembershipEndpoints:
-    """Answers for one host."""
+    """Answers for one host. `life` is a credential's, in seconds; `duties` are what a leader does besides enrolment."""
 
     endpoints = Endpoints()
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        servers: Servers,
+        place: Place,
+        describe: Callable[[], Awaitable[Host]],
+        registry: Registry,
+        life: float,
+        duties: Sequence[Duty] = (),
+    ) -> None:
         self._bus = bus
+        self._servers = servers
+        self._place = place
+        self._describe = describe
+        self._seconds = life
+        self._duties = duties
+        self._joining = Joining(bus, servers, place, life)
+        self._life = Life()
+        self._registry = registry
+        self._turn = asyncio.Lock()
+
+    async def begin(self) -> None:
+        """Go on as what this host is; what an ended process left half made goes."""
+        self._place.tidy()
+        standing = self._place.read()
+        if not standing.fleet or not standing.hub:
+            await asyncio.to_thread(self._servers.end_hub)
+        if standing.fleet:
+            await asyncio.to_thread(self._servers.follow_place)
+            self._life.begin(self._works())
+
+    async def end(self) -> None:
+        """Stop it all, and stay what this host is."""
+        await self._life.end()
+        await self._registry.close()
+
+    # -- calls --------------------------------------------------------------------------------------------------
 
     @endpoints.on(fleet.membership)
     async def membership(self, _: Empty) -> Membership:
         """What place this host has."""
-        return Membership(node=self._bus.node)
+        standing = self._place.read()
+        if not standing.fleet:
+            return Membership(node=self._bus.node)
+        connected, leader = await self._leader()
+        return Membership(
+            node=self._bus.node,
+            fleet=standing.fleet,
+            role=standing.role,
+            hub=standing.hub,
+            addresses=standing.addresses,
+            connected=connected,
+            leader=leader,
+        )
 
     @endpoints.on(fleet.init)
     async def init(self, request: Init) -> Membership:
         """Make a fleet."""
-        raise Unsupported(f"cannot make the fleet {request.fleet}: making fleets is not supported yet")
+        async with self._turn:
+            await self._joining.found(request)
+            self._life.begin(self._works())
+        return await self.membership(Empty())
 
     @endpoints.on(fleet.join)
     async def join(self, request: Join) -> Membership:
         """Join one."""
-        raise Unsupported(f"cannot join the fleet: joining is not supported yet")
+        async with self._turn:
+            await self._joining.join(request)
+            self._life.begin(self._works())
+        return await self.membership(Empty())
 
     @endpoints.on(fleet.leave)
     async def leave(self, request: Leave) -> Membership:
         """Leave it."""
-        raise Unsupported("cannot leave the fleet: leaving is not supported yet")
+        async with self._turn:
+            await self._joining.say_goodbye(force=request.force)
+            await self.end()
+            await self._joining.go()
+        return await self.membership(Empty())
 
     @endpoints.on(fleet.roster)
     async def roster(self, _: Empty) -> Roster:
-        """The hosts of the fleet; of none where this host is in none."""
-        return Roster()
+        """The hosts of the fleet. Raises Conflict where this host is in none."""
+        if not self._place.read().fleet:
+            raise Conflict(f"cannot list the fleet's hosts: {self._bus.node} is in no fleet")
+        return await self._registry.roster()
+
+    async def _leader(self) -> tuple[bool, str]:
+        """Whether the hub can be reached, and who leads."""
+        try:
+            entry = await self._bus.bucket(memory.LEASES).get(LEASE, LOOK)
+        except Error:
+            return False, ""
+        return True, entry.value.holder if entry and entry.value else ""
+
+    # -- what goes on meanwhile ---------------------------------------------------------------------------------
+
+    def _works(self) -> dict[str, Work]:
+        works: dict[str, Work] = {
+            "presence": Presence(self._bus, self._describe).keep,
+            "renewal": Renewing(self._bus, self._servers, self._place).keep,
+        }
+        if self._place.read().hub:
+            works["hub"] = HubKeeper(self._bus, self._servers, self._place).keep
+            works["leading"] = self._lead
+        return works
+
+    async def _lead(self) -> None:
+        await lead(self._bus, (self._enrol, *self._duties))
+
+    def _enrol(self, term: int) -> AbstractAsyncContextManager[object]:
+        return Enrolment(self._bus, self._servers.keys, term, self._seconds).serving(__version__)

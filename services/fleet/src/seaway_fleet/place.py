@@ -5,6 +5,7 @@
       leaf.creds        the leaf's credential, for the bus to send to the hub
       authority.pem     the fleet's certificate authority
       host.pem host.key this host's certificate and its key
+      release.pub       the public key that signs what the fleet is upgraded with
     <state>/fleet.new/  the same, before the host has joined: what is there when the service starts came to nothing
 
 The directory comes and goes in one step, so that a host is in a fleet or isn't.
@@ -21,7 +22,7 @@ import msgspec
 from seaway_service import durable
 
 STANDING = "standing.json"
-LEAF, AUTHORITY, CERTIFICATE, KEY = "leaf.creds", "authority.pem", "host.pem", "host.key"
+LEAF, AUTHORITY, CERTIFICATE, KEY, RELEASE = "leaf.creds", "authority.pem", "host.pem", "host.key", "release.pub"
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seaway_service import Settings
-from seaway_service.values import AbsolutePath, OptionalPath
+from seaway_service.values import AbsolutePath, OptionalPath, Seconds
 
 
 class FleetSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,6 +22,9 @@ class FleetSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     opt_dir: AbsolutePath = "/opt/seaway"
     """Where the services are installed."""
+
+    credential_seconds: Seconds = 30 * 24 * 3600.0
+    """For how long the credentials are good that this host issues while it leads; hosts renew them at half of it."""
 
     def engine(self) -> Path:
         """Where this host's Engine API listens."""

@@ -109,7 +109,13 @@ class Stack:
         os.chown(store, bus.pw_uid, bus.pw_gid)
         owners = {"daemon": daemon.pw_uid}
         settings = ServerSettings(
-            self._options.node, store, port=self._options.bus_port, owners=owners, server=self._options.nats_server
+            self._options.node,
+            store,
+            port=self._options.bus_port,
+            owners=owners,
+            server=self._options.nats_server,
+            fleet=self.layout.state / FLEET,
+            server_user=bus.pw_uid,
         )
         return write_configuration(self.layout.bus, settings)
 

@@ -1,0 +1,74 @@
+"""The two servers of a host that is in a fleet: its own bus, which goes to the hub as a leaf, and the hub.
+
+Both are other programs', under systemd or `seaway up`. What is done here is to write what they read, and to have them
+read it; a hub's server runs for as long as its configuration is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from seaway_bus.hub import HubKeys, HubSettings, install_certificate, write_hub
+from seaway_bus.server import reconfigure
+from seaway_bus.server_process import end_server, reload_server
+
+JETSTREAM = "jetstream"
+
+
+class Servers:
+    """Where they are; `bus` and `hub` are the directories of their configurations."""
+
+    def __init__(self, bus: Path, hub: Path, node: str) -> None:
+        self._bus = bus
+        self._hub = hub
+        self._node = node
+
+    def follow_place(self) -> None:
+        """Have the bus go to the hub, or not, as this host's place in the fleet says. Its clients don't notice."""
+        if reconfigure(self._bus):
+            reload_server(self._bus / JETSTREAM)
+
+    @property
+    def keys(self) -> HubKeys:
+        """The hub's keys. Raises NotFound where this host has none."""
+        return HubKeys(self._hub)
+
+    def found(self, fleet: str) -> HubKeys:
+        """Make the keys of a new fleet. Raises Conflict where there are some."""
+        return HubKeys.make(self._hub, fleet)
+
+    def take_over(self, exported: bytes) -> HubKeys:
+        """Keep the keys that another hub has sent. Raises Conflict, InvalidArgument."""
+        return HubKeys.install(self._hub, exported)
+
+    def certify_hub(self, certificate: str, key: str) -> None:
+        """What the hub shows to those who come to it."""
+        install_certificate(self._hub, certificate, key, self._owner())
+
+    def run_hub(self, address: str, peers: tuple[str, ...] = (), revoked: Mapping[str, int] | None = None) -> None:
+        """Have the hub run like this: at `address`, beside its peers, and take nobody in whose key is revoked."""
+        settings = HubSettings(
+            node=self._node,
+            address=address,
+            store=self._hub / JETSTREAM,
+            peers=peers,
+            revoked=revoked or {},
+            owner=self._owner(),
+        )
+        written = write_hub(self._hub, settings)
+        if written.changed:
+            written.reload()
+
+    def end_hub(self) -> None:
+        """Have no hub here any more, and forget what it remembers."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._hub / "nats-server.conf").unlink()
+        end_server(self._hub / JETSTREAM)
+        shutil.rmtree(self._hub, ignore_errors=True)
+
+    def _owner(self) -> int:
+        """Whom both servers run as."""
+        return (self._bus / JETSTREAM).stat().st_uid
