@@ -193,7 +193,7 @@ async def test_pause_resume_abort_and_rollback(fleet: UpgradingFleet) -> None:
             errors.Conflict, match=r"cannot begin an upgrade: .* is paused; wait for its end, or abort it"
         ):
             await fleet.begin(release)
-        with pytest.raises(errors.Conflict, match="cannot pause an upgrade that is paused"):
+        with pytest.raises(errors.Conflict, match=r"cannot pause an upgrade that is paused"):
             await fleet.bus.call(upgrades.upgrade_pause, Decision(id=id[:-1], by="bert"))
         await fleet.bus.call(upgrades.upgrade_resume, Decision(id=id, by="anna"))
         await fleet.until_host(id, "h2", "done")
@@ -210,6 +210,18 @@ async def test_pause_resume_abort_and_rollback(fleet: UpgradingFleet) -> None:
         *([("aborting", "anna")] if ended.state == "aborted" else told[3:4]),
         ("rolling back", "carl"),
     ]
+
+
+async def test_after_an_abort_with_nobody_at_work_the_next_upgrade_is_begun(fleet: UpgradingFleet) -> None:
+    release = await fleet.publish()
+    async with fleet.leader():
+        first = await fleet.begin(release, Wave(hosts=1), pause_between=600)
+        await fleet.until(first, "resting")
+        await fleet.bus.call(upgrades.upgrade_abort, Decision(id=first, by="anna"))
+        assert (await fleet.until(first, "aborted")).hosts[1].state == "waiting"
+        second = await fleet.begin(release)
+        assert (await fleet.until(second, *ENDED)).state == "done"
+    assert [len(host.log()) for host in fleet.hosts.values()] == [2, 1, 1]
 
 
 async def test_hosts_in_the_middle_are_taken_back_at_their_next_step(fleet: UpgradingFleet) -> None:

@@ -95,6 +95,8 @@ class HostUpgrades:
                 return
         async with self._turn:
             for place in self._unfinished():
+                if await self._launcher.running(_unit(place)):
+                    continue  # it ends by itself
                 log.warning("Taking this host back: it was left in the middle of %s", place.parent.name)
                 (place / worker.RESTORE).touch()
                 await self._launch(place)

@@ -54,6 +54,9 @@ TURN = 0.5
 IDLE = 5.0
 """Seconds between two looks at plans while none is under way."""
 
+SEEN = 3.0
+"""Seconds for which the fleet is taken to be as it was when it was looked at."""
+
 ANSWER = 4.0
 """Seconds that a host may take to say how far it is."""
 
@@ -89,6 +92,9 @@ class Upgrades:
         self._turn = turn
         self._wake = asyncio.Event()
         self._heard: dict[tuple[str, int, bool], float] = {}
+        self._known: tuple[float, Sequence[Known]] = (float("-inf"), ())
+        self._moving = ""
+        """The plan under way, as far as we know."""
 
     # -- what people ask ----------------------------------------------------------------------------------------
 
@@ -226,17 +232,16 @@ class Upgrades:
 
     async def turn(self) -> bool:
         """One look at the newest plan, and what is due; gives whether there will be more to do soon."""
-        entries = await self._newest_first()
-        await self._forget(entries[KEPT:])
-        if not entries or entries[0].value is None:
+        entry, self._moving = await self._newest(), ""
+        if entry is None or entry.value is None:
             return False
-        key, revision, plan = entries[0].key, entries[0].revision, entries[0].value
+        key, revision, plan = entry.key, entry.revision, entry.value
         if not _under_way(plan) and not course.due(plan):
             return False
         now = time.time_ns()
         moved = course.led(plan, self._bus.node, self._fence, now)
         if _under_way(moved):
-            moved = course.seen(moved, await self._hosts(), now)
+            moved = course.seen(moved, await self._fleet(), now)
         moved = course.advanced(moved, now)
         if moved != plan:
             revision = await self._plans.update(key, moved, revision)
@@ -244,7 +249,22 @@ class Upgrades:
         if heard != moved:
             await self._plans.update(key, heard, revision)
             self._wake.set()
-        return _under_way(heard)
+        self._moving = key if _under_way(heard) else ""
+        return bool(self._moving)
+
+    async def _newest(self) -> Entry[Plan] | None:
+        """The plan that may have to be moved. While one is under way none comes after it."""
+        if self._moving:
+            return await self._plans.get(self._moving)
+        entries = await self._newest_first()
+        for old in entries[KEPT:]:
+            await self._plans.delete(old.key, old.revision)
+        return entries[0] if entries else None
+
+    async def _fleet(self) -> Sequence[Known]:
+        if time.monotonic() - self._known[0] > SEEN:
+            self._known = time.monotonic(), await self._hosts()
+        return self._known[1]
 
     async def _ask(self, plan: Plan) -> Plan:
         """The plan after all hosts were asked that are at work."""
@@ -277,10 +297,6 @@ class Upgrades:
         except Error as error:
             log.warning("%s fails to go on with %s: %s", node, asked.plan, error.text)
             return None
-
-    async def _forget(self, old: Sequence[Entry[Plan]]) -> None:
-        for each in old:
-            await self._plans.delete(each.key, each.revision)
 
 
 def _under_way(plan: Plan) -> bool:

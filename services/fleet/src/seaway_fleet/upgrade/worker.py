@@ -14,6 +14,7 @@ started with the same job. SIGTERM, at the host's shutdown, ends it after the st
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -105,6 +106,8 @@ class Worker:
         job = self._job
         options = [*(["--downgrade"] if job.downgrade else []), *(["--shims"] if job.shims else [])]
         there = [each for each in job.services if each in job.before]
+        if not there:
+            return ""  # without names all that is found would be installed
         return self._seaway("upgrade", "--from", job.source, "--json", *options, *there)
 
     def _back(self, why: str) -> Result:
@@ -163,22 +166,24 @@ class Worker:
 
     def _gate(self) -> str:
         """The user's own command; why it failed."""
-        command, seconds = self._job.gate, self._job.gate_seconds
-        try:
-            done = subprocess.run(
+        command, seconds, said = self._job.gate, self._job.gate_seconds, self._directory / "gate"
+        with said.open("w") as output:
+            process = subprocess.Popen(
                 ["/bin/sh", "-c", command],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=output,
                 stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=seconds,
-                check=False,
+                start_new_session=True,
             )
+        try:
+            code = process.wait(seconds)
         except subprocess.TimeoutExpired:
             return f"the gate {command!r} hasn't ended within {seconds} s"
-        words = (done.stdout.strip().splitlines() or [""])[-1][:300]
-        return f"the gate {command!r} ended with {done.returncode}: {words}" if done.returncode else ""
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it has left running, too
+            process.wait()
+        return f"the gate {command!r} ended with {code}: {_tail(said)}" if code else ""
 
     def _wanted_back(self) -> bool:
         return (self._directory / RESTORE).exists()
