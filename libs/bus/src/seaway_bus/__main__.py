@@ -3,6 +3,7 @@
 seaway-bus configure --directory DIR --store DIR --node NAME [--port N] [--server FILE] [--owner PRINCIPAL=USER]…
     [--fleet DIR] [--server-user USER]
 seaway-bus run --directory DIR
+seaway-bus hub --directory DIR
 seaway-bus permissions [--node NAME]
 """
 
@@ -18,17 +19,20 @@ from pathlib import Path
 from seaway_protocol.errors import Error, InvalidArgument, NotFound
 from seaway_protocol.principals import PRINCIPALS
 
+from seaway_bus.hub import refresh_hub
 from seaway_bus.permissions import Permissions, permissions
 from seaway_bus.server import ServerSettings, nats_server_path, write_configuration
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one of the three; the exit code."""
+    """Run one of the verbs; the exit code."""
     options = command_line().parse_args(argv)
     try:
         match options.verb:
             case "configure":
                 print(_configure(options))
+            case "hub":
+                print(refresh_hub(options.directory).join_url)
             case "run":
                 _run(options.directory, options.server)
             case _:
@@ -118,6 +122,8 @@ def command_line() -> argparse.ArgumentParser:
     for each in (configure, run):
         each.add_argument("--directory", type=Path, required=True, help="where the configuration is")
         each.add_argument("--server", default="", help="nats-server's path, where it isn't to be looked for")
+    hub = verbs.add_parser("hub", help="write the configuration of a fleet's hub again, as this version does")
+    hub.add_argument("--directory", type=Path, required=True, help="where the hub's keys and settings are")
     shown = verbs.add_parser("permissions", help="print who may say what")
     shown.add_argument("--node", default="n1", help="the host's name in the page")
     return parser

@@ -6,6 +6,7 @@
       authority.pem        the certificate authority's certificate
       host.pem host.key    this hub's own certificate and key, put there by `install_certificate`
       nats-server.conf     what the server reads; holds the secret of the hubs' cluster, so it is the server's alone
+      settings.json        what it was written from, for the next version of us to write it again (`refresh_hub`)
       digest               of all that was written from
 
 A hub listens on three ports in a row (`hub_address`): leaves come to the first, who wants to join to the second, other
@@ -21,13 +22,12 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from seaway_protocol.errors import Conflict, InvalidArgument, NotFound
 
 from seaway_bus import roles
-from seaway_bus.certificates import Authority, issue, new_authority
 from seaway_bus.codec import MAX_PAYLOAD
 from seaway_bus.credentials import Key, Scope, account_token, credentials, scoped_token
 from seaway_bus.hub_address import CLUSTER, JOIN, bracketed, is_loopback, join_url, split
@@ -75,7 +75,7 @@ class HubKeys:
         try:
             self.fleet: str = json.loads((directory / "fleet.json").read_text())["fleet"]
             self.certificate = (directory / "authority.pem").read_text()
-            self._authority = Authority(self.certificate, (self._keys / _AUTHORITY).read_text())
+            self._authority_key = (self._keys / _AUTHORITY).read_text()
             self.secret = (self._keys / _SECRET).read_text().strip()
         except FileNotFoundError as error:
             raise NotFound(f"cannot use {directory} as a hub: {error.filename} isn't there") from None
@@ -85,6 +85,8 @@ class HubKeys:
         """The keys of a new fleet. Raises Conflict where there are some."""
         if (directory / "keys").exists():
             raise Conflict(f"cannot make the fleet {fleet}: {directory} has the keys of one already")
+        from seaway_bus.certificates import new_authority
+
         authority = new_authority(fleet)
         contents = {name: Key.generate(kind).seed for name, kind in _KEYS.items()}
         contents |= {_SECRET: secrets.token_hex(32), _AUTHORITY: authority.key}
@@ -121,7 +123,7 @@ class HubKeys:
     def export(self) -> bytes:
         """Everything, for another host that is to be a hub. To be sealed for it."""
         keys = {name: self.key(name).seed for name in _KEYS}
-        keys |= {_SECRET: self.secret, _AUTHORITY: self._authority.key}
+        keys |= {_SECRET: self.secret, _AUTHORITY: self._authority_key}
         return json.dumps({"fleet": self.fleet, "certificate": self.certificate, "keys": keys}).encode()
 
     def key(self, name: str) -> Key:
@@ -149,7 +151,9 @@ class HubKeys:
 
     def host_certificate(self, request: str, node: str, address: str, expires: int) -> str:
         """A host's certificate, for its request. Raises InvalidArgument."""
-        return issue(self._authority, request, node, address, expires)
+        from seaway_bus.certificates import Authority, issue  # only where they are issued: it needs the extra `hub`
+
+        return issue(Authority(self.certificate, self._authority_key), request, node, address, expires)
 
 
 @dataclass(frozen=True)
@@ -206,8 +210,26 @@ def write_hub(directory: Path, settings: HubSettings) -> Hub:
         flags = "feature_flags { js_ack_fc_v2: false }\n"
         text += flags if accepts(server, flags, directory) else ""
         write_file(path, text, 0o600, settings.owner)
+        write_file(directory / "settings.json", json.dumps(_plain(settings)) + "\n", 0o644)
         write_file(directory / "digest", digest, 0o644)
     return Hub(directory, path, host, port, settings.store, server, changed)
+
+
+def refresh_hub(directory: Path) -> Hub:
+    """Write the configuration as this version does, from what it was written from. Raises NotFound."""
+    try:
+        told = json.loads((directory / "settings.json").read_text())
+    except FileNotFoundError:
+        raise NotFound(f"cannot configure the hub: {directory} isn't one's") from None
+    known = {f.name for f in fields(HubSettings)}
+    values = {name: value for name, value in told.items() if name in known}
+    return write_hub(
+        directory, HubSettings(**{**values, "store": Path(values["store"]), "peers": tuple(values["peers"])})
+    )
+
+
+def _plain(settings: HubSettings) -> dict[str, object]:
+    return {**asdict(settings), "store": str(settings.store)}
 
 
 def _digest(directory: Path, settings: HubSettings, server: Path) -> str:
