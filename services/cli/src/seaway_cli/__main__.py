@@ -25,11 +25,12 @@ from seaway_cli.watch import watch
     default=None,
     help="the engine's socket (SEAWAY_HOST, or /run/seaway/engine.sock)",
 )
+@click.option("-H", "--host", "node", default="", metavar="NODE", help="another host of this one's fleet, by its name")
 @click.version_option(__version__, prog_name="seaway")
 @click.pass_context
-def seaway(context: click.Context, socket: Path | None) -> None:
+def seaway(context: click.Context, socket: Path | None, node: str) -> None:
     """Containers whose engine can be replaced while they run."""
-    context.obj = Engine(socket_path(socket))
+    context.obj = Engine(socket_path(socket), node=node)
 
 
 for verb in (up, down, watch, status, doctor, upgrade, rollback, fsck, fleet, *VERBS):
@@ -41,7 +42,7 @@ def main() -> None:
     try:
         seaway.main(prog_name="seaway", standalone_mode=False)
     except EngineError as error:
-        sys.exit(_refuse(str(error), 125 if "run" in sys.argv[1:3] else 1))
+        sys.exit(_refuse(str(error), 125 if _runs(sys.argv[1:]) else 1))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -49,6 +50,15 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+
+
+def _runs(words: list[str]) -> bool:
+    """Whether the verb is `run`, whatever options of all verbs come before it."""
+    given = [word for place, word in enumerate(words) if not word.startswith("-") and words[place - 1] not in _OPTIONS]
+    return "run" in given[:2]
+
+
+_OPTIONS = ("-H", "--host", "--socket")
 
 
 def _refuse(text: str, code: int) -> int:

@@ -41,15 +41,20 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Engine:
-    """One engine, by its socket."""
+    """One engine, by its socket; or that of another host of its fleet, `node`, by way of it."""
 
-    def __init__(self, path: Path, seconds: float | None = None) -> None:
+    def __init__(self, path: Path, seconds: float | None = None, node: str = "") -> None:
         self._path = path
         self._seconds = seconds
+        self._node = node
 
     def within(self, seconds: float) -> Engine:
         """The same engine, which must send something in so many seconds each time that something is expected."""
-        return Engine(self._path, seconds)
+        return Engine(self._path, seconds, self._node)
+
+    def at(self, node: str) -> Engine:
+        """The engine of a host of this one's fleet."""
+        return Engine(self._path, self._seconds, node)
 
     def ask(self, method: str, route: str, body: Any = None, **query: Any) -> Any:
         """One request, its JSON answer, or None where there is no body. Raises EngineError."""
@@ -92,7 +97,7 @@ class Engine:
         connection = self._connect()
         content = json.dumps(body).encode() if body is not None else b""
         head = (
-            f"POST {_url(route, query)} HTTP/1.1\r\nHost: seaway\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+            f"POST {self._url(route, query)} HTTP/1.1\r\nHost: seaway\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
         )
         connection.sock.sendall(head.encode() + content)
@@ -108,6 +113,9 @@ class Engine:
             raise EngineError(_message(connection.sock.recv(65536)), status)
         stream: socket.socket = connection.sock
         return stream
+
+    def _url(self, route: str, query: dict[str, Any]) -> str:
+        return f"/nodes/{self._node}{_url(route, query)}" if self._node else _url(route, query)
 
     def _connect(self) -> _UnixConnection:
         connection = _UnixConnection(self._path, self._seconds)
@@ -131,7 +139,7 @@ class Engine:
         if not isinstance(content, bytes):
             headers["Content-Length"] = str(os.fstat(content.fileno()).st_size)
         try:
-            connection.request(method, _url(route, query), content or None, headers)
+            connection.request(method, self._url(route, query), content or None, headers)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise EngineError(f"cannot ask the engine at {self._path}: {error or type(error).__name__}") from error

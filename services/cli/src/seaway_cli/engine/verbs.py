@@ -18,11 +18,11 @@ from seaway_cli.engine.options import container_body
 pass_engine = click.make_pass_decorator(Engine)
 
 
-def table(titles: list[str], rows: list[list[str]]) -> None:
+def table(titles: list[str], rows: list[list[str]], *, err: bool = False) -> None:
     """Columns as wide as their widest cell, three spaces apart, as docker prints them: for eyes and for awk."""
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
     lines = ("   ".join(map(str.ljust, row, widths)).rstrip() for row in (titles, *rows))
-    click.echo("\n".join(lines))
+    click.echo("\n".join(lines), err=err)
 
 
 @click.command()
@@ -55,7 +55,7 @@ def pull(engine: Engine, image: str, platform: str | None, quiet: bool) -> None:
 def fetch(engine: Engine, image: str, platform: str | None = None, quiet: bool = False) -> None:
     """Pull `image`, telling each step that isn't mere progress."""
     last = ""
-    for line in engine.lines("POST", "/images/create", fromImage=_tagged(image), platform=platform):
+    for line in engine.lines("POST", "/images/create", fromImage=tagged(image), platform=platform):
         if "error" in line:
             raise EngineError(line["error"])
         if not quiet and not line.get("progressDetail"):
@@ -65,7 +65,8 @@ def fetch(engine: Engine, image: str, platform: str | None = None, quiet: bool =
             last = text
 
 
-def _tagged(image: str) -> str:
+def tagged(image: str) -> str:
+    """The image with the tag that is meant where none is given."""
     return image if "@" in image or ":" in image.rpartition("/")[2] else f"{image}:latest"
 
 
@@ -141,7 +142,7 @@ def _create(engine: Engine, image: str, body: dict[str, Any], name: str | None) 
     except EngineError as error:
         if error.status != 404:
             raise
-        click.echo(f"Unable to find image '{_tagged(image)}' locally", err=True)
+        click.echo(f"Unable to find image '{tagged(image)}' locally", err=True)
         fetch(engine, image)
         answer = engine.ask("POST", "/containers/create", body, name=name)
     for warning in answer.get("Warnings") or ():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from seaway_cli.fleet.acting import ACTING
+from seaway_cli.fleet.audit import AUDIT
 from seaway_cli.fleet.membership import MEMBERSHIP
 from seaway_cli.fleet.seeing import SEEING
 from seaway_cli.fleet.streams import STREAMS
@@ -15,5 +17,5 @@ def fleet() -> None:
     """Hosts that share a bus: join them, see what runs on all of them, act on many at once."""
 
 
-for verb in (*MEMBERSHIP, *SEEING, *STREAMS, *UPGRADING):
+for verb in (*MEMBERSHIP, *ACTING, *AUDIT, *SEEING, *STREAMS, *UPGRADING):
     fleet.add_command(verb)
