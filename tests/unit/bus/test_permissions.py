@@ -80,7 +80,12 @@ def test_each_interface_is_served_by_exactly_one_principal(interface: object) ->
 def test_whoever_serves_may_be_found_and_may_answer_as_long_as_its_longest_call() -> None:
     supervisor = of("supervisor")
     assert may(supervisor.subscribe, "$SRV.PING") and may(supervisor.subscribe, "$SRV.INFO.seaway-supervisor.x")
-    assert supervisor.answer_seconds > 3600
+    assert supervisor.answer_seconds > 3600 and supervisor.answers == 1
+
+
+def test_each_interface_may_answer_who_looks_for_services() -> None:
+    fleet = next(each for each in PRINCIPALS if each.name == "fleet")
+    assert permissions(fleet, "n1").answers == len(fleet.serves) > 1
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,8 @@ def _section(name: str, doc: str, allowed: Permissions) -> str:
     lines += [f"publish    {subject}" for subject in allowed.publish]
     lines += [f"subscribe  {subject}" for subject in allowed.subscribe]
     if allowed.answer_seconds:
-        lines += [f"answer     once, for {allowed.answer_seconds} s"]
+        often = "once" if allowed.answers == 1 else f"{allowed.answers} times"
+        lines += [f"answer     {often}, for {allowed.answer_seconds} s"]
     return "\n".join([*lines, "```", ""])
 
 

@@ -162,7 +162,7 @@ def _allowances(allowed: Permissions) -> dict[str, Any]:
         "sub": {"allow": list(allowed.subscribe)},
     }
     if allowed.answer_seconds:
-        claims["resp"] = {"max": 1, "ttl": allowed.answer_seconds * 1_000_000_000}
+        claims["resp"] = {"max": allowed.answers, "ttl": allowed.answer_seconds * 1_000_000_000}
     return claims
 
 

@@ -22,11 +22,15 @@ _DAY = 24 * 3600
 
 @dataclass(frozen=True)
 class Permissions:
-    """Subjects a principal may publish and subscribe, and for how many seconds it may answer a request it received."""
+    """Subjects a principal may publish and subscribe, and for how many seconds it may answer a request it received.
+
+    `answers` is how often: each interface that it serves answers who looks for services.
+    """
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
     answer_seconds: int
+    answers: int = 1
 
 
 def inbox(principal: str) -> str:
@@ -58,7 +62,8 @@ def permissions(principal: Principal, node: str) -> Permissions:
     if principal.observes:
         publish += [s for verb in ("PING", "INFO", "STATS") for s in _discovery(verb)]
         subscribe += _observed(node)
-    return Permissions(narrowed(publish), narrowed(subscribe), _answer_seconds(principal))
+    answers = max(1, len(principal.serves))
+    return Permissions(narrowed(publish), narrowed(subscribe), _answer_seconds(principal), answers)
 
 
 def _calls(principal: Principal, node: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -25,7 +26,12 @@ class Life:
     def begin(self, works: dict[str, Work]) -> None:
         """Keep these going, in the place of all others."""
         self._tasks = {
-            name: asyncio.get_running_loop().create_task(_keep(name, work), name=f"fleet {name}")
+            name: asyncio.get_running_loop().create_task(
+                # Not in the context of the call that had it begun: its deadline is none of theirs.
+                _keep(name, work),
+                name=f"fleet {name}",
+                context=contextvars.Context(),
+            )
             for name, work in works.items()
         }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import time
 
 from seaway_bus import Bus
@@ -43,7 +44,10 @@ class Registry:
         """Every host, by name. Raises Unavailable where no hub can be reached and nothing is known yet."""
         self._asked = time.monotonic()
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._follow(), name="fleet registry")
+            # Not in the context of the call that asks first: its deadline isn't that of those who ask later.
+            self._task = asyncio.get_running_loop().create_task(
+                self._follow(), name="fleet registry", context=contextvars.Context()
+            )
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._complete.wait()
