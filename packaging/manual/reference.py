@@ -49,18 +49,24 @@ def _section(title: str, file: str, settings: Iterable[Setting]) -> str:
     return "\n".join([*lines, "| key | value | default | |", "|---|---|---|---|", *rows, ""])
 
 
+_ROUND = {
+    "in bytes": ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")),
+    "in seconds": ((86400, "d"), (3600, "h"), (60, "min")),
+}
+"""Larger units, for numbers that are whole in them."""
+
+
 def _shown(setting: Setting) -> str:
-    return f"`{_cell(setting.default)}`{_binary(setting)}" if setting.default else "none"
+    return f"`{_cell(setting.default)}`{_rounded(setting)}" if setting.default else "none"
 
 
-def _binary(setting: Setting) -> str:
-    """67108864 as 64 MiB, where a number of bytes is a round one."""
-    if not setting.kind.endswith("in bytes"):
-        return ""
-    for exponent, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
-        count, rest = divmod(int(setting.default), 1 << exponent)
+def _rounded(setting: Setting) -> str:
+    """67108864 as 64 MiB, 86400.0 as 1 d."""
+    units = next((units for suffix, units in _ROUND.items() if setting.kind.endswith(suffix)), ())
+    for size, unit in units:
+        count, rest = divmod(float(setting.default), size)
         if count and not rest:
-            return f", {count} {unit}"
+            return f", {count:.0f} {unit}"
     return ""
 
 
