@@ -115,7 +115,7 @@ class Upgrades:
         busy = next((each.value for each in known if each.value and _under_way(each.value)), None)
         if busy and not request.dry_run:
             raise Conflict(f"cannot begin an upgrade: {busy.id} is {busy.state}; wait for its end, or abort it")
-        now = time.time_ns()
+        now = max(time.time_ns(), _created(known[0]) + 1 if known else 0)  # our clock may be behind the last leader's
         hosts = tuple(divide(chosen, request.waves))
         plan = Plan(
             id=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{mark}",
@@ -202,7 +202,7 @@ class Upgrades:
         return found[0]
 
     async def _newest_first(self) -> list[Entry[Plan]]:
-        return sorted(await self._plans.entries(), key=lambda each: each.key, reverse=True)
+        return sorted(await self._plans.entries(), key=_created, reverse=True)
 
     def _led(self, plan: Plan, now: int) -> Plan:
         try:
@@ -297,6 +297,10 @@ class Upgrades:
         except Error as error:
             log.warning("%s fails to go on with %s: %s", node, asked.plan, error.text)
             return None
+
+
+def _created(entry: Entry[Plan]) -> int:
+    return entry.value.created_at if entry.value else 0
 
 
 def _under_way(plan: Plan) -> bool:
