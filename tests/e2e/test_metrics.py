@@ -105,6 +105,28 @@ def test_lines_that_a_log_has_lost_are_counted(api: Api, docker: Docker, image: 
     until(lambda: (read(api).get("seaway_container_log_lines_lost_total", name=name) or 0) > 0, 60)
 
 
+def test_questions_to_name_servers_and_what_is_set_up_are_counted(
+    api: Api, docker: Docker, image: str, name: str
+) -> None:
+    def now(family: str, **labels: str) -> float:
+        return read(api).get(family, **labels) or 0
+
+    queries = "seaway_dns_queries_total"
+    before = {family: now(family) for family in ("seaway_networks", "seaway_sandboxes", "seaway_published_ports")}
+    asked, shims = now(queries, answered_by="seaway"), now("seaway_shims")
+    docker.ok("network", "create", name)
+    try:
+        docker.ok("run", "-d", "--name", name, "--network", name, "-p", "127.0.0.1::80", image, "sleep", "60")
+        docker.ok("exec", name, "nslookup", name)
+        assert {family: now(family) - count for family, count in before.items()} == dict.fromkeys(before, 1)
+        assert now(queries, answered_by="seaway") > asked
+        assert now("seaway_shims") == shims + 1
+        assert now("seaway_shims_total", how="new") > 0
+    finally:
+        docker("rm", "-f", name)
+        docker.ok("network", "rm", name)
+
+
 def test_requests_are_counted_by_their_route_and_not_by_their_path(api: Api, name: str) -> None:
     route = {"route": "/containers/{name}/json", "method": "GET", "code": "404"}
     before = read(api).get("seaway_http_requests_total", **route) or 0

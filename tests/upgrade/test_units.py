@@ -145,7 +145,7 @@ except PermissionError:
 """
     as_scraper = "setpriv --reuid nobody --regid seaway-metrics --clear-groups python3 -"
     told = host.shell(f"{as_scraper} <<'END'\n{script}\nEND")
-    for service in ("daemon", "network", "runtime", "shim", "supervisor"):
+    for service in _RELOADED:
         assert f'seaway_bus_connected{{service="{service}"}} 1' in told
         assert service == "daemon" or f'seaway_up{{service="{service}"}} 1' in told
     assert told.rstrip().endswith("refused")
@@ -192,7 +192,7 @@ print(answer.status, answer.headers["Traceparent"])
     host.run("docker", "rm", "-f", "story")
 
 
-_RELOADED = ("daemon", "network", "runtime", "shim", "supervisor")
+_RELOADED = tuple(each for each in SERVICES if each != "bus")
 
 
 @contextlib.contextmanager
