@@ -110,7 +110,7 @@ async def test_what_cannot_be_is_refused_in_a_sentence(command: Command, fleet: 
     source = packages(tmp_path / "dist")
     key = ["--key", str(command.key)]
     assert "say where the packages are" in await command.run("upgrade", "--canary", "1", code=2)
-    assert "run this on the host where the fleet was made" in await command.run(
+    assert "run this on a host that runs the fleet's hub" in await command.run(
         "upgrade", "--from", str(source), "--key", str(tmp_path / "none"), code=1
     )
     assert "is no duration" in await command.run(

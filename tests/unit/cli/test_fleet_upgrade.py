@@ -84,7 +84,7 @@ def test_packages_of_a_directory_and_the_signature_of_their_manifest(tmp_path: P
     assert [each.package.name for each in found] == ["seaway-bus_1.0_amd64.deb", "seaway-daemon_1.1_amd64.deb"]
     with pytest.raises(publishing.NotPublished, match="has no package of runtime"):
         publishing.packages(tmp_path, ("runtime", "bus"))
-    with pytest.raises(publishing.NotPublished, match="run this on the host where the fleet was made"):
+    with pytest.raises(publishing.NotPublished, match="run this on a host that runs the fleet's hub"):
         publishing.signing_key(tmp_path / "none")
     key = Key.generate("user")
     signed = publishing.sign(Manifest(id="r1", serial=1, packages=()), key)

@@ -16,8 +16,8 @@ from seaway_protocol.releases import Manifest, Package, SignedManifest
 from seaway_cli.engine.api import Engine, EngineError
 from seaway_cli.upgrade import versions
 
-KEY = Path("/var/lib/seaway/fleet/release.nk")
-"""Where the host on which the fleet was made keeps the key that signs releases."""
+KEY = Path("/var/lib/seaway/hub/keys/release.nk")
+"""Where a host that runs the fleet's hub keeps the key that signs releases."""
 
 
 class NotPublished(Exception):
@@ -57,7 +57,7 @@ def signing_key(path: Path) -> Key:
         return Key.of(path.read_text().strip())
     except OSError as error:
         raise NotPublished(
-            f"cannot sign a release: {path}: {error.strerror}; run this on the host where the fleet was made, as root, "
+            f"cannot sign a release: {path}: {error.strerror}; run this on a host that runs the fleet's hub, as root, "
             "or say where its release key is with --key"
         ) from error
     except Error as error:
