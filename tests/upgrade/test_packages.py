@@ -55,7 +55,7 @@ def test_seaway_upgrade_proves_each_step_and_rollback_goes_back(host: SystemdHos
     with witnessing(host) as witness:
         said = host.run("seaway", "upgrade", "--from", "/new")
         assert all_current(host) == dict.fromkeys(SERVICES, NEW), said
-        assert host.run("seaway", "upgrade", "--from", "/new") == "nothing to do: every service is at that version\n"
+        assert host.run("seaway", "upgrade", "--from", "/new").startswith("nothing to do: every service")
         host.run("seaway", "rollback", *SERVICES)
         assert all_current(host) == dict.fromkeys(SERVICES, OLD)
         witness.unharmed()

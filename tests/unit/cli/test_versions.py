@@ -30,6 +30,8 @@ def test_the_plan_leaves_out_what_is_current_or_not_installed_and_keeps_the_orde
         ("network", "0.1.0", "0.2.0"),
         ("daemon", "0.1.0", "0.2.0"),
     ]
+    assert versions.absent(found, {"bus": "0.1.0"}, ()) == ["network", "shim", "daemon"]
+    assert versions.absent(found, {"bus": "0.1.0"}, ("bus", "shim")) == ["shim"]
     assert versions.plan(found, installed, ("bus",)) == [Step("bus", "0.1.0", "0.2.0", Path("bus"))]
 
 

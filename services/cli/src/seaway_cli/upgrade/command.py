@@ -67,6 +67,8 @@ def upgrade(
         found = versions.packages(sorted(source.iterdir()))
         begun = record.begun(record.read(opt()))
         planned = versions.plan(found, report.versions, services, begun)
+        if absent := versions.absent(found, report.versions, services):
+            report.note = f"not installed on this host, and left out: {', '.join(absent)}"
         versions.check(planned, report.versions, downgrade)
         steps.check_room(planned, opt())
         return planned

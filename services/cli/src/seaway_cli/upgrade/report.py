@@ -43,6 +43,8 @@ class Report:
     as_json: bool
     versions: dict[str, str] = field(default_factory=dict)
     """The current version of each service, as of the last step that was told."""
+    note: str = ""
+    """What is to be said at a good end where nothing else is."""
 
     def step(self, step: Step, state: str, says: str) -> None:
         """What became of a step: `planned`, `done`, `taken back` or `not well`."""
@@ -61,6 +63,7 @@ class Report:
 
     def end(self, result: Result, says: str) -> None:
         """The last word. Raises SystemExit with the exit code where it isn't 0."""
+        says = says or ("" if result.code else self.note)
         if self.as_json:
             self._line({"result": result.word, "says": says, "versions": self.versions})
         elif says:

@@ -89,6 +89,15 @@ def _step(package: Package | None, now: str | None, begun: Step | None) -> Step 
     return None
 
 
+def absent(found: list[Package], installed: dict[str, str], wanted: tuple[str, ...]) -> list[str]:
+    """Services that were found and aren't installed: to begin with one is the administrator's decision."""
+    return [
+        name
+        for name in ORDER
+        if name not in installed and any(each.service == name for each in found) and (not wanted or name in wanted)
+    ]
+
+
 def check(steps: Sequence[Step], installed: dict[str, str], downgrade: bool = False) -> None:
     """Raises Refused where a step leads to an older version, or services would be more than one minor version apart."""
     now = dict(installed)
