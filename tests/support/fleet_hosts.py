@@ -25,6 +25,10 @@ _SOURCES = Path(__file__).resolve().parents[2]
 _OWN = ("etc/hostname", "etc/machine-id", "etc/hosts", "etc/resolv.conf", "etc/seaway/node")
 """What is a host's own, and so in no layer."""
 
+_PROGRAM = """#!/bin/sh
+exec /opt/seaway/cli/current/bin/python -I /opt/seaway/cli/current/bin/seaway "$@"
+"""
+
 
 @dataclass(frozen=True)
 class Hosts:
@@ -104,12 +108,17 @@ def from_packages(count: int, packages: Path, more: dict[str, Path], docker: Pat
 def from_opt(count: int, opt: Path, docker: Path) -> Iterator[Hosts]:
     """Hosts that share what packaging/install made: quicker, but nothing of it can be upgraded."""
     binds = [(str(opt), "/opt/seaway", True), *_tools(docker)]
+
+    def install(host: SystemdHost) -> None:
+        host.run("/src/packaging/units")
+        host.shell(f"printf '%s' '{_PROGRAM}' >/usr/local/bin/seaway && chmod 755 /usr/local/bin/seaway")
+
     units = [
         *(_SOURCES / "systemd").rglob("*"),
         *(_SOURCES / "packaging/settings").glob("*"),
         _SOURCES / "packaging/units",
     ]
-    layer = _layer(_digest(units, extra=str(opt)), lambda host: host.run("/src/packaging/units"), binds)
+    layer = _layer(_digest(units, extra=str(opt)), install, binds)
     with _booted(count, layer, binds) as hosts:
         yield hosts
 
@@ -119,7 +128,10 @@ def _booted(count: int, layer: Path, binds: list[tuple[str, str, bool]]) -> Iter
     with systemd_box.Fleet(count, binds=binds, layers=[layer], hierarchy="hybrid", memory="3G") as fleet:
         hosts = Hosts(fleet, tuple(SystemdHost(fleet, limits=True, name=f"h{n}") for n in range(1, count + 1)))
         for host in hosts.hosts:
-            host.run("systemctl", "start", "--no-block", "seaway.target")
+            host.shell("mkdir -p /etc/seaway && hostname >/etc/seaway/node")
+            host.shell(
+                "systemctl enable -q seaway.target seaway-daemon.socket; systemctl start --no-block seaway.target"
+            )
         for host in hosts.hosts:
             host.await_active()
         yield hosts
@@ -146,8 +158,7 @@ def _layer(digest: str, install: Callable[[SystemdHost], Any], binds: list[tuple
     with systemd_box.Fleet(1, binds=binds, hierarchy="hybrid", keep=True) as fleet:
         host = SystemdHost(fleet, limits=True)
         install(host)
-        host.run("systemctl", "stop", "seaway.target", check=False)
-        host.shell("systemctl stop 'seaway*' || true; sync")
+        host.shell("systemctl disable -q seaway.target seaway-daemon.socket; systemctl stop 'seaway*' || true; sync")
         upper = Path(fleet.place, "h1", "upper")
     try:
         for name in _OWN:
