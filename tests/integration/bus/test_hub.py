@@ -168,7 +168,7 @@ async def test_a_joiner_trusts_the_fleets_authority_alone(fleet_bus: FleetBus, t
     path = tmp_path / "j.creds"
     path.write_text(fleet_bus.hubs[0].keys.joiner("j", int(time.time()) + 60))
     url = join_url(fleet_bus.hubs[0].address)
-    with pytest.raises(errors.Unavailable, match="(?i)certificate"):
+    with pytest.raises(errors.Unavailable, match=r"(?i)certificate"):
         await connect(url, credentials=path, name="j", node="h9", tls=other, wait=1)
     forged = HubKeys.make(tmp_path / "forged", "test")
     path.write_text(forged.joiner("j", int(time.time()) + 60))

@@ -265,6 +265,7 @@ ping_interval: "10s"
 ping_max: 2
 
 leafnodes {{
+  no_advertise: true
   host: {quoted(listen)}
   port: {port}
   tls {{ {tls}, verify: true, handshake_first: true }}
