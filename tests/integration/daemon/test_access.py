@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from daemon_peer import Peer, cat
+from daemon_peer import Peer, Streams, cat
 from seaway_daemon.access import audit as of_daemon
 from seaway_daemon.engine import Engine
 from seaway_daemon.happenings import Happenings
@@ -198,6 +200,117 @@ async def test_an_exec_of_another_scope_isnt_there(client: Client, peer: Peer) -
     exec = json.loads((await asked(alice, "POST", f"/containers/{id}/exec", {"Cmd": ["sh"]}))[1])["Id"]
     assert (await asked(wanda, "POST", f"/exec/{exec}/start", {}))[0] == 404
     assert (await asked(wanda, "GET", f"/exec/{exec}/json"))[0] == 404
+
+
+# --- TLS -------------------------------------------------------------------------------------------------------------
+
+
+def port_of(served: Server) -> int:
+    return int(
+        next(each.sockets[0].getsockname()[1] for each in served._servers if each.sockets[0].family.name != "AF_UNIX")
+    )
+
+
+class Blocking:
+    """A client of its own thread's: the ssl module's sockets can end their half, asyncio's can't."""
+
+    def __init__(self, served: Server, authority: Authority, path: str) -> None:
+        plain = socket.create_connection(("127.0.0.1", port_of(served)), timeout=30)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = authority.client("alice").wrap_bio(self.incoming, self.outgoing, server_hostname="127.0.0.1")
+        self.plain = plain
+        self._until(self.tls.do_handshake)
+        head = f"POST {path} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+        self.send(head.encode())
+        self.head = b""
+        while not self.head.endswith(b"\r\n\r\n"):
+            self.head += self.read(1)
+
+    def _until(self, work: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                result = work()
+                break
+            except ssl.SSLWantReadError:
+                self._flush()
+                data = self.plain.recv(65536)
+                self.incoming.write(data) if data else self.incoming.write_eof()
+        self._flush()
+        return result
+
+    def _flush(self) -> None:
+        if self.outgoing.pending:
+            self.plain.sendall(self.outgoing.read())
+
+    def send(self, data: bytes) -> None:
+        self._until(lambda: self.tls.write(data))
+
+    def end(self) -> None:
+        """close_notify, and read on."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        self._flush()
+
+    def read(self, most: int = 65536) -> bytes:
+        try:
+            return bytes(self._until(lambda: self.tls.read(most)))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    def rest(self) -> bytes:
+        return b"".join(iter(self.read, b""))
+
+
+async def test_a_client_ends_its_half_and_is_still_answered(
+    client: Client, served: Server, authority: Authority, peer: Peer
+) -> None:
+    async def told_after_the_end(streams: Streams) -> int:
+        assert streams.stdin
+        received = [data async for _, data in streams.stdin]
+        await streams.write(b"after the end: " + b"".join(received) + b"x" * 3_000_000)
+        return 0
+
+    peer.process = told_after_the_end
+    alice = client("alice")
+    body = {**container(), "OpenStdin": True, "Tty": True}
+    id = json.loads((await asked(alice, "POST", "/containers/create", body))[1])["Id"]
+    path = f"/containers/{id}/attach?stream=1&stdin=1&stdout=1"
+    raw = await asyncio.to_thread(Blocking, served, authority, path)
+    assert raw.head.startswith(b"HTTP/1.1 101 ")
+    assert (await asked(alice, "POST", f"/containers/{id}/start"))[0] == 204
+    await asyncio.to_thread(raw.send, b"input")
+    await asyncio.to_thread(raw.end)
+    assert await asyncio.wait_for(asyncio.to_thread(raw.rest), 60) == b"after the end: input" + b"x" * 3_000_000
+    raw.plain.close()
+
+
+async def test_who_doesnt_speak_tls_or_shows_nothing_gets_nowhere(served: Server, authority: Authority) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(served))
+    writer.write(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+    assert b"HTTP" not in await asyncio.wait_for(reader.read(), 30)
+    writer.close()
+    bare = ssl.create_default_context(cafile=str(authority.certificate))
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(served), ssl=bare)
+        writer.write(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+        if not await asyncio.wait_for(reader.read(), 30):
+            raise ConnectionResetError
+
+
+async def test_megabytes_over_tls_with_a_slow_reader(client: Client, peer: Peer) -> None:
+    peer.log = bytes(range(256)) * 65536
+    alice = client("alice")
+    async with alice.get("/images/busybox/get") as answer:
+        await asyncio.sleep(0.5)  # the reader's slowness, nothing is waited for
+        assert await answer.read() == peer.log
+
+    async def archive() -> AsyncIterator[bytes]:
+        for _ in range(8):
+            yield bytes(range(256)) * 4096
+
+    async with alice.post("/images/load", data=archive()) as answer:
+        assert answer.status == 200
+    assert len(peer.received) == 8 * 1024 * 1024
 
 
 # --- who a connection is ---------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import ssl
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from seaway_service import Passed
 
@@ -92,9 +91,9 @@ class Certificates:
         """Read the files again. Raises CannotListen; then the former ones stay."""
         self._context = _context(settings)
 
-    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
-        """As ssl.SSLContext does: the one method that an event loop's server calls, once for each connection."""
-        return self._context.wrap_bio(*arguments, **options)
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_side: bool) -> ssl.SSLObject:
+        """As ssl.SSLContext does: called once for each connection."""
+        return self._context.wrap_bio(incoming, outgoing, server_side=server_side)
 
 
 def tls(settings: DaemonSettings) -> tuple[str, int, Certificates] | None:

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import cast
 
 from aiohttp import web
 from seaway_service import Passed
@@ -19,6 +18,7 @@ from seaway_daemon.app import App
 from seaway_daemon.engine import Engine
 from seaway_daemon.hijack import Connection
 from seaway_daemon.settings import DaemonSettings
+from seaway_daemon.tls import Tls
 
 log = logging.getLogger("seaway.daemon")
 
@@ -55,9 +55,8 @@ class Server:
                 places.append(str(path))
         if tcp := listening.tls(settings):
             host, port, self._certificates = tcp
-            context = cast(ssl.SSLContext, self._certificates)
-            loop = asyncio.get_running_loop()
-            self._servers.append(await loop.create_server(self._connection, host, port, ssl=context))
+            secured = partial(Tls, self._connection, self._certificates)
+            self._servers.append(await asyncio.get_running_loop().create_server(secured, host, port))
             places.append(f"{settings.tcp} (mutual TLS)")
         return places
 
