@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from integration.bus.test_leaf import serve
 from seaway_bus import roles
+from seaway_bus.permissions import SELF
 from seaway_protocol import errors, fleet, memory
 from seaway_protocol.fleet import Ask, Host
 from seaway_protocol.kinds import Empty
@@ -123,7 +124,7 @@ async def test_a_host_that_obeys_nobody_hears_nothing_it_may_not(fleet_bus: Flee
         allowed = roles.leaf("member" if role == "member" else "controller").subscribe
         for subject, payload in leaf.heard:
             assert payload not in secret, subject
-            assert any(matches(each.replace(roles.SELF, "h2"), subject) for each in allowed), subject
+            assert any(matches(each.replace(SELF, "h2"), subject) for each in allowed), subject
         assert role == "controller" or not any(subject.startswith("sw1.evt.") for subject, _ in leaf.heard)
 
 

@@ -267,7 +267,7 @@ def nats_server_path(setting: str = "") -> Path:
         if not os.access(setting, os.X_OK):
             raise NotFound(f"cannot run the bus: {setting} isn't an executable file")
         return Path(setting)
-    # In our own environment, or in that of the bus beside it: /opt/seaway/<service>/<version> and /opt/seaway/bus/current.
+    # In our own environment, or in that of the bus beside it: /opt/seaway/<service>/<version>, /opt/seaway/bus/current.
     beside = Path(sys.executable).parent / "nats-server"
     for place in (beside, Path(sys.prefix).parents[1] / "bus/current/bin/nats-server"):
         if os.access(place, os.X_OK):
