@@ -67,7 +67,7 @@ class Hosts:
 
     def ready(self) -> list[str]:
         """The names of the hosts that the first one sees and finds ready."""
-        shown = self[1].run("seaway", "fleet", "ls", "--format", "{{.Name}} {{.State}}", check=False)
+        shown = self[1].run("seaway", "fleet", "ls", "--format", "{{.Node}} {{.State}}", check=False)
         return [line.split()[0] for line in shown.splitlines() if line.endswith(" ready")]
 
     def crash(self, number: int) -> None:
