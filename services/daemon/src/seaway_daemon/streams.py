@@ -32,6 +32,12 @@ class Flows:
     stdin: Sender | None
     before: int = 0
 
+    async def before_all(self, head: bytes) -> None:
+        """Write what comes before the client's bytes; a receiver that has it already takes no notice."""
+        if self.stdin:
+            with contextlib.suppress(Error):  # who reads no more is met by the reader of the output
+                await self.stdin.write(head)
+
     async def close(self) -> None:
         """Let go of both; a shim that still writes is told that nobody reads."""
         if self.stdin:

@@ -110,15 +110,15 @@ class Pulling(Topic, frozen=True, kw_only=True):
 
 
 class Tunnel(Topic, frozen=True, kw_only=True):
-    """A connection to another host's engine: the two flows, and how many bytes went into the first one before the
-    client's. The mark is the offset of the answers.
+    """A connection to another host's engine: the two flows, and what goes into the first one before the client's
+    bytes. The mark is the offset of the answers.
     """
 
     hears: ClassVar[bool] = True
     node: str
     requests: str
     answers: str
-    before: int = 0
+    head: bytes = b""
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):

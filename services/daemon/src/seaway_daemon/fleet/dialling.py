@@ -25,21 +25,22 @@ _KEPT_SECONDS = 30.0
 """For which an idle connection is kept; engines keep theirs for longer."""
 
 
-def new_tunnel(bus: Bus, node: str, *, before: int = 0) -> Tunnel:
+def new_tunnel(bus: Bus, node: str, *, head: bytes = b"") -> Tunnel:
     """A pair of flows that nobody uses yet."""
-    return Tunnel(node=node, requests=bus.new_flow(), answers=bus.new_flow(), before=before)
+    return Tunnel(node=node, requests=bus.new_flow(), answers=bus.new_flow(), head=head)
 
 
 async def flows_of(bus: Bus, tunnel: Tunnel, *, mark: int = 0, passed: int = 0, explicit: bool = True) -> Flows:
     """Our ends of a tunnel, from `mark` of the answers and `passed` of what the client sends on.
 
-    Its subjects are ours alone among all hosts' of the fleet: `sw1.io.<other>.fleet.<us>.…`.
+    Its subjects are ours alone among all hosts' of the fleet: `sw1.io.<other>.fleet.<us>.…`. Where nothing of what the
+    client sends has passed, the head is still to be written: the other end takes each offset once.
     """
     owner = f"fleet.{bus.node}"
-    start = tunnel.before + passed if passed else 0
+    start = len(tunnel.head) + passed if passed else 0
     answers = await bus.receiver(owner, tunnel.answers, node=tunnel.node, start=mark, explicit=explicit)
     requests = await bus.sender(owner, tunnel.requests, node=tunnel.node, start=start)
-    return Flows(answers, requests, before=tunnel.before)
+    return Flows(answers, requests, before=len(tunnel.head))
 
 
 async def dial(bus: Bus, tunnel: Tunnel, actor: Actor, *, explicit: bool = True) -> Flows:

@@ -45,8 +45,8 @@ _OF_ONE_HOP = frozenset(
 )
 """Headers that are about one connection. Source: RFC 9110, section 7.6.1."""
 
-_MOST_BEFORE_UPGRADE = 1024 * 1024
-"""Bytes of the body of a request to upgrade; Docker's have a few hundred."""
+_MOST_BEFORE_UPGRADE = 64 * 1024
+"""Bytes of the body of a request to upgrade; Docker's have a few hundred, and it is kept with the conversation."""
 
 
 class Target(NamedTuple):
@@ -141,12 +141,9 @@ def _body(http: web.BaseRequest) -> AsyncIterator[bytes] | None:
 async def _upgrade(engine: Engine, http: web.BaseRequest, actor: Actor, node: str, path: str) -> web.StreamResponse:
     """Send the request, and from then on bytes both ways: the other host's answer is the client's."""
     head = await _head(http, node, path)
-    topic = new_tunnel(engine.bus, node, before=len(head))
+    topic = new_tunnel(engine.bus, node, head=head)
     flows = await dial(engine.bus, topic, actor)
     try:
-        assert flows.stdin
-        await flows.stdin.write(head)
-        await flows.stdin.drain()  # the other host has it: who goes on with this conversation hasn't
         return await engine.keeper.begin(http, topic, tunnelled(engine, topic, flows))
     except BaseException:
         await flows.close()
@@ -173,6 +170,8 @@ def tunnelled(engine: Engine, topic: Tunnel, opened: Flows | None = None) -> Tal
     async def talk(conversation: Conversation) -> None:
         mark, passed = conversation.mark, conversation.passed
         flows = opened or await flows_of(engine.bus, topic, mark=mark, passed=passed)
+        if not passed:
+            await flows.before_all(topic.head)
         async with flows.until_end_of(conversation):
             failure = await converse(conversation, flows, framed=False, detach=None)
             if failure and not conversation.mark:
