@@ -90,6 +90,15 @@ class SystemdHost:
         assert self.fleet.wait(self.name)[self.name]
         self.await_active()
 
+    def lose_power(self) -> None:
+        """End every process of the host at once, and boot it again; services may still be starting afterwards."""
+        old = self.fleet.state()["hosts"][self.name]["pid"]
+        self.fleet.control("crash", self.name)
+        until(lambda: self.fleet.state()["hosts"][self.name]["pid"] != old, 60)
+        self.fleet.control("boot", self.name)
+        until(lambda: self.fleet.state()["hosts"][self.name]["pid"] not in (None, old), 60)
+        assert self.fleet.wait(self.name)[self.name]
+
     def await_active(self) -> None:
         """Wait until every service is ready and its process there. Raises AssertionError with how they are."""
         units = [f"seaway-{each}.service" for each in self.services]

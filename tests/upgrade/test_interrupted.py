@@ -100,6 +100,8 @@ def test_each_step_is_told_on_a_line_and_the_end_on_the_last(host: SystemdHost) 
         (each, OLD) for each in ("daemon", "supervisor", "shim", "runtime", "network", "bus")
     ]
     assert all_current(host) == dict.fromkeys(SERVICES, OLD)
+    assert len(host.run("seaway", "rollback", "--json").splitlines()) == 1, "what is undone is undone once"
+    assert all_current(host) == dict.fromkeys(SERVICES, OLD)
 
 
 @pytest.mark.parametrize("signal", ["INT", "TERM"])
@@ -142,11 +144,9 @@ def test_a_host_that_loses_its_power_goes_on_where_it_was(host: SystemdHost) -> 
     running.line()
     with contextlib.suppress(subprocess.TimeoutExpired):
         running.process.wait(random.uniform(0.2, 5))
-    host.fleet.control("crash", host.name)
+    host.lose_power()
     running.process.kill()
     running.end()
-    host.fleet.control("boot", host.name)
-    assert host.fleet.wait(host.name)[host.name]
     finished(host)
     assert host.run("docker", "run", "--rm", "busybox", "sh", "-c", "echo here") == "here\n"
 

@@ -95,14 +95,20 @@ def rollback(engine: Engine, services: tuple[str, ...], dry_run: bool, as_json: 
     def planned() -> list[Step]:
         undone = {each.service: each for each in record.undoing(opt(), record.read(opt()))}
         names = services or tuple(undone) or ORDER
-        before = {each: versions.previous(opt(), each) for each in names}
-        return [
-            undone.get(each) or Step(each, report.versions[each], before[each])
-            for each in reversed(ORDER)
-            if each in names and (each in undone or before[each])
+        found = [
+            undone.get(each) or _to_previous(each, any_=bool(services)) for each in reversed(ORDER) if each in names
         ]
+        return [step for step in found if step]
 
     _run(engine, report, planned, Walk.rollback, dry_run)
+
+
+def _to_previous(service: str, *, any_: bool) -> Step | None:
+    """To the version before; `any_`: to a newer one, too, where there is no older one, as after a rollback."""
+    now, before = versions.current(opt(), service), versions.previous(opt(), service)
+    if not before or not (any_ or versions.key(before) < versions.key(now)):
+        return None
+    return Step(service, now, before)
 
 
 def _installed() -> dict[str, str]:
