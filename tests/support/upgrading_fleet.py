@@ -24,7 +24,7 @@ from seaway_fleet.upgrade.waves import Known
 from seaway_fleet.upgrade.worker import current
 from seaway_protocol import memory, releases, upgrades
 from seaway_protocol.releases import Manifest, Package, SignedManifest
-from seaway_protocol.upgrades import HOST_UPGRADES, UPGRADES, NewUpgrade, Plan, Policy, UpgradeReference, Wave
+from seaway_protocol.upgrades import HOST_UPGRADES, UPGRADES, NewUpgrade, Plan, Policy, Wave
 
 from support import seaway_program
 from support.bus import QUICK, NatsServer
@@ -190,7 +190,10 @@ class UpgradingFleet:
         return (await self.bus.call(upgrades.upgrade_create, asked, patience=5)).id
 
     async def plan(self, id: str) -> Plan:
-        return await self.bus.call(upgrades.upgrade_inspect, UpgradeReference(id=id), patience=10)
+        """As the fleet remembers it, whoever leads."""
+        entry = await self.bus.bucket(memory.PLANS).get(id)
+        assert entry and entry.value
+        return entry.value
 
     async def until(self, id: str, *states: str, seconds: float = 60) -> Plan:
         """The plan, once it is in one of these states."""

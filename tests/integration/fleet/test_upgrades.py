@@ -85,25 +85,18 @@ async def test_a_leader_may_end_at_any_step_and_the_next_goes_on(fleet: Upgradin
     release = await fleet.publish()
     async with fleet.leader():
         id = await fleet.begin(release, Wave(hosts=1))
-    leaders, plan = 1, await read(fleet, id)
+    leaders, plan = 1, await fleet.plan(id)
     while plan.state not in ENDED:
         leaders += 1
         assert leaders < 200
         async with fleet.leader(f"leader{leaders}"), asyncio.timeout(30):
             before = hosts(plan)
-            while (plan := await read(fleet, id)).state not in ENDED and hosts(plan) == before:
+            while (plan := await fleet.plan(id)).state not in ENDED and hosts(plan) == before:
                 await asyncio.sleep(0.01)
     assert plan.state == "done"
     assert fleet.versions() == {"h1": {NEW}, "h2": {NEW}, "h3": {NEW}}
     assert [len(host.log()) for host in fleet.hosts.values()] == [1, 1, 1], "some host was upgraded twice"
     assert len({entry.node for entry in plan.history if entry.what == "led"}) == leaders - 1
-
-
-async def read(fleet: UpgradingFleet, id: str) -> Plan:
-    """As the fleet remembers it, whoever leads."""
-    entry = await fleet.bus.bucket(memory.PLANS).get(id)
-    assert entry and entry.value
-    return entry.value
 
 
 async def test_of_two_leaders_the_one_elected_first_stops(fleet: UpgradingFleet) -> None:
@@ -113,14 +106,14 @@ async def test_of_two_leaders_the_one_elected_first_stops(fleet: UpgradingFleet)
         await fleet.until_host(id, "h1", "working")
         async with fleet.leader("new", term=9):
             async with asyncio.timeout(20):
-                while (await read(fleet, id)).fence != 9:
+                while (await fleet.plan(id)).fence != 9:
                     await asyncio.sleep(0.02)
             with pytest.raises(Exception, match="new leads, by the lease's revision 9; ours is 5"):
                 await old.turn()
             for host in fleet.hosts.values():
                 host.go()
             async with asyncio.timeout(60):
-                while (plan := await read(fleet, id)).state not in ENDED:
+                while (plan := await fleet.plan(id)).state not in ENDED:
                     await asyncio.sleep(0.05)
     assert plan.state == "done" and plan.leader == "new"
     stale = upgrades.HostUpgrade(plan=id, attempt=1, fence=5, forward=False, release=release)
@@ -325,4 +318,4 @@ async def test_what_makes_no_sense_is_refused_before_anything_is_begun(fleet: Up
                 await fleet.bus.call(upgrades.upgrade_create, request)
         shown = await fleet.bus.call(upgrades.upgrade_create, NewUpgrade(release=release, dry_run=True))
         assert [host.wave for host in shown.hosts] == [0, 1, 2]
-        assert (await fleet.bus.call(upgrades.upgrade_list, upgrades.Empty())).plans == ()
+        assert await fleet.bus.bucket(memory.PLANS).entries() == []

@@ -6,8 +6,10 @@ A plan says all that there is to know about an upgrade: any leader goes on from 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from seaway_protocol.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unavailable, Unsupported
-from seaway_protocol.kinds import Call, Empty, Interface, Message
+from seaway_protocol.kinds import Call, Interface, Message
 
 # --- a plan ----------------------------------------------------------------------------------------------------------
 
@@ -117,6 +119,22 @@ class Plan(Message):
     history: tuple[Entry, ...] = ()
 
 
+def newest_first(plans: Iterable[Plan]) -> list[Plan]:
+    """Plans in the order in which they are told."""
+    return sorted(plans, key=lambda plan: plan.created_at, reverse=True)
+
+
+def named(plans: Iterable[Plan], id: str) -> Plan:
+    """The plan of an id, or of a beginning of it. Raises NotFound; Conflict where several begin so."""
+    found = [plan for plan in newest_first(plans) if id and plan.id.startswith(id)]
+    whole = [plan for plan in found if plan.id == id]
+    if not found:
+        raise NotFound(f"no such upgrade: {id}")
+    if len(found) > 1 and not whole:
+        raise Conflict(f"several upgrades begin with {id}: {', '.join(plan.id for plan in found[:3])}")
+    return (whole or found)[0]
+
+
 # --- asked of the leader ---------------------------------------------------------------------------------------------
 
 
@@ -137,23 +155,11 @@ class NewUpgrade(Message):
     dry_run: bool = False
 
 
-class UpgradeReference(Message):
-    """A plan by its id, or by the beginning of it."""
-
-    id: str
-
-
 class Decision(Message):
     """What a person decides about a plan, and who."""
 
     id: str
     by: str = ""
-
-
-class Plans(Message):
-    """Plans, newest first, without their hosts and history."""
-
-    plans: tuple[Plan, ...] = ()
 
 
 # --- asked of a host -------------------------------------------------------------------------------------------------
@@ -198,8 +204,6 @@ upgrade_create = Call(
     seconds=30,
     doc="begin an upgrade",
 )
-upgrade_list = Call("upgrade_list", Empty, Plans, raises=_AWAY, doc="list the upgrades")
-upgrade_inspect = Call("upgrade_inspect", UpgradeReference, Plan, raises=(NotFound, *_AWAY), doc="show an upgrade")
 upgrade_pause = Call(
     "upgrade_pause",
     Decision,
@@ -239,8 +243,6 @@ UPGRADES = Interface(
     subject="sw1.ctl.upgrades",
     calls=(
         upgrade_create,
-        upgrade_list,
-        upgrade_inspect,
         upgrade_pause,
         upgrade_resume,
         upgrade_abort,

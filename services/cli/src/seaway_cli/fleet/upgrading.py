@@ -20,6 +20,9 @@ ENDED = ("done", "aborted", "rolled back", "failed")
 EXITS = {"done": 0, "aborted": 5, "rolled back": 3, "failed": 4}
 PAUSED = 6
 _LOOK = 0.5
+_ELECTION = 30.0
+"""Seconds for which a leader is waited for: longer than a lease lasts without its holder."""
+
 _AWAY = 120.0
 """Seconds for which the daemon, or the leader, may be away while an upgrade is watched: both are upgraded, too."""
 
@@ -80,7 +83,7 @@ def begin(engine: Engine, /, plan: Path | None, source: Path | None, key: Path, 
         body = plan_file.body(wanted, release)
     except (PlanError, NotPublished, OSError) as error:
         raise click.ClickException(str(error)) from error
-    begun = engine.ask("POST", "/fleet/upgrades", body, dryRun=dry_run)
+    begun = _lead(engine, "/fleet/upgrades", body, dryRun=dry_run)
     if dry_run:
         _print(begun, as_json)
     elif detach:
@@ -134,7 +137,7 @@ def _decision(name: str, says: str) -> click.Command:
     @click.argument("id", required=False)
     @pass_engine
     def decide(engine: Engine, id: str | None) -> None:
-        plan = engine.ask("POST", f"/fleet/upgrades/{id or _newest(engine)}/{name}")
+        plan = _lead(engine, f"/fleet/upgrades/{id or _newest(engine)}/{name}")
         click.echo(f"{plan['Id']} is {plan['State']}")
 
     return decide
@@ -179,6 +182,18 @@ def _summary(plan: dict[str, Any]) -> list[str]:
 
 def _clock(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _lead(engine: Engine, route: str, body: Any = None, **query: Any) -> dict[str, Any]:
+    """Ask the fleet's leader, and the next one where nobody leads just now. Raises EngineError."""
+    deadline = time.monotonic() + _ELECTION
+    while True:
+        try:
+            found: dict[str, Any] = engine.ask("POST", route, body, **query)
+            return found
+        except EngineError as error:
+            if error.status != 503 or "nobody leads" not in str(error) or time.monotonic() > deadline:
+                raise
 
 
 def _newest(engine: Engine) -> str:

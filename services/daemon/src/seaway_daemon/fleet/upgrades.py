@@ -10,10 +10,10 @@ import msgspec
 from aiohttp import web
 from seaway_protocol import releases, upgrades
 from seaway_protocol.actor import Actor
-from seaway_protocol.errors import InvalidArgument, NotFound, PermissionDenied
-from seaway_protocol.kinds import Call, Empty, Message
-from seaway_protocol.memory import PACKAGES
-from seaway_protocol.upgrades import Decision, NewUpgrade, Plan, PlannedHost, Policy, UpgradeReference, Wave
+from seaway_protocol.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable
+from seaway_protocol.kinds import Call, Message
+from seaway_protocol.memory import PACKAGES, PLANS
+from seaway_protocol.upgrades import Decision, NewUpgrade, Plan, PlannedHost, Policy, Wave
 
 from seaway_daemon.api.bodies import Body
 from seaway_daemon.api.operation import Done, Operation, Parameter, Shape, operation
@@ -24,8 +24,8 @@ from seaway_daemon.fleet.parameters import REFUSALS
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PIECE = 128 * 1024
 _SECOND = 1_000_000_000
-_LEADING = 20.0
-"""Seconds for which a leader is waited for: longer than its lease lasts without it."""
+_LEADING = 3.0
+"""Seconds for which a leader is waited for whose service is just being replaced."""
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -191,14 +191,15 @@ def _host(host: PlannedHost) -> UpgradeHost:
 @operation("List the upgrades of the fleet", answer=Upgrades, refusals=REFUSALS)
 async def list_(request: Request) -> web.StreamResponse:
     """`GET /fleet/upgrades`."""
-    found = await _lead(request, upgrades.upgrade_list, Empty())
-    return json(Upgrades(items=tuple(shown(each) for each in found.plans)))
+    found = upgrades.newest_first(await _plans(request))
+    brief = [msgspec.structs.replace(plan, hosts=(), history=()) for plan in found]
+    return json(Upgrades(items=tuple(shown(each) for each in brief)))
 
 
 @operation("Show an upgrade", answer=Upgrade, refusals=(404, *REFUSALS))
 async def inspect(request: Request) -> web.StreamResponse:
     """`GET /fleet/upgrades/{name}`."""
-    return json(shown(await _lead(request, upgrades.upgrade_inspect, UpgradeReference(id=request.name))))
+    return json(shown(upgrades.named(await _plans(request), request.name)))
 
 
 @operation(
@@ -245,10 +246,22 @@ def who(request: Request) -> str:
     return f"{actor.name or 'somebody'}@{actor.node or request.engine.bus.node}"
 
 
-async def _lead(request: Request, call: Call[Q, R], question: Q) -> R:
-    """Ask the fleet's leader, and wait for the next where one has just gone. Raises Conflict in no fleet."""
+async def _plans(request: Request) -> list[Plan]:
+    """The plans that the fleet remembers, whoever leads. Raises Conflict in no fleet."""
     await controller(request.engine)
-    return await request.engine.bus.call(call, question, patience=_LEADING)
+    return [each.value for each in await request.engine.bus.bucket(PLANS).entries() if each.value]
+
+
+async def _lead(request: Request, call: Call[Q, R], question: Q) -> R:
+    """Ask the fleet's leader. Raises Conflict in no fleet, Unavailable while nobody leads."""
+    await controller(request.engine)
+    try:
+        return await request.engine.bus.call(call, question, patience=_LEADING)
+    except Unavailable as error:
+        if "isn't running" not in error.text:
+            raise
+        text = f"cannot {call.doc}: nobody leads the fleet now; try again in a few seconds"
+        raise Unavailable(text, origin=error.origin) from None
 
 
 # --- what they bring -------------------------------------------------------------------------------------------------

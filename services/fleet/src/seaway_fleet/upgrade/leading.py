@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
 from seaway_bus import Bus, Endpoints, first_asked, made_id
 from seaway_bus.records import Entry, Records
 from seaway_protocol import upgrades
@@ -26,15 +25,12 @@ from seaway_protocol.errors import (
     Unavailable,
     Unsupported,
 )
-from seaway_protocol.kinds import Empty
 from seaway_protocol.upgrades import (
     Decision,
     HostProgress,
     HostUpgrade,
     NewUpgrade,
     Plan,
-    Plans,
-    UpgradeReference,
 )
 from seaway_protocol.upgrades import (
     Entry as Line,
@@ -138,19 +134,6 @@ class Upgrades:
             self._wake.set()
         return plan
 
-    @endpoints.on(upgrades.upgrade_list)
-    async def upgrade_list(self, _: Empty) -> Plans:
-        """All plans, newest first."""
-        found = [each.value for each in await self._newest_first() if each.value]
-        return Plans(plans=tuple(msgspec.structs.replace(plan, hosts=(), history=()) for plan in found))
-
-    @endpoints.on(upgrades.upgrade_inspect)
-    async def upgrade_inspect(self, request: UpgradeReference) -> Plan:
-        """One plan, whole."""
-        found = (await self._find(request.id)).value
-        assert found is not None
-        return found
-
     @endpoints.on(upgrades.upgrade_pause)
     async def upgrade_pause(self, request: Decision) -> Plan:
         """Begin no more hosts."""
@@ -194,12 +177,9 @@ class Upgrades:
 
     async def _find(self, id: str) -> Entry[Plan]:
         """A plan by its id or a beginning of it. Raises NotFound, Conflict where several begin so."""
-        found = [each for each in await self._newest_first() if id and each.key.startswith(id)]
-        if not found:
-            raise NotFound(f"no such upgrade: {id}")
-        if len(found) > 1 and found[0].key != id:
-            raise Conflict(f"several upgrades begin with {id}: {', '.join(each.key for each in found[:3])}")
-        return found[0]
+        entries = await self._plans.entries()
+        found = upgrades.named((each.value for each in entries if each.value), id)
+        return next(each for each in entries if each.key == found.id)
 
     async def _newest_first(self) -> list[Entry[Plan]]:
         return sorted(await self._plans.entries(), key=_created, reverse=True)
