@@ -22,6 +22,8 @@ from seaway_bus.credentials import Key, credentials
 from seaway_bus.hub import Hub, HubKeys, HubSettings, install_certificate, write_hub
 from seaway_bus.permissions import inbox
 from seaway_bus.server import ServerSettings, write_configuration
+from seaway_bus.server_process import reload_server
+from seaway_protocol.errors import Error
 from seaway_protocol.kinds import Bucket
 from seaway_protocol.memory import BUCKETS
 
@@ -175,7 +177,39 @@ class FleetBus:
         self.buses = [(each, strict) for each, strict in self.buses if each is not bus]
         await bus.close()
 
-    async def ensure(self, *buckets: Bucket[Any], replicas: int = 1) -> None:
+    async def grow(self, node: str) -> HubServer:
+        """One hub more, and every hub and host knows it."""
+        hub = HubServer(self.directory / f"hub-{node}", node, self.hubs[0])
+        self.hubs.append(hub)
+        for each in self.hubs:
+            each.peers = tuple(other.address for other in self.hubs if other is not each)
+        for each in self.hubs[:-1]:
+            assert each.write().reload()
+        await hub.start()
+        for host in self.hosts.values():
+            standing = json.dumps({"addresses": [each.address for each in self.hubs]})
+            (host.place / "standing.json").write_text(standing)
+            host.write()
+            assert reload_server(host.settings().store)
+        return hub
+
+    async def replicated(self, bus: Bus, bucket: Bucket[Any], replicas: int) -> None:
+        """Wait until so many hubs keep a bucket, and all of it."""
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(Error):
+                    await bus.bucket(bucket).ensure(replicas, 5.0)
+                    break
+                await asyncio.sleep(0.1)
+            while True:
+                with contextlib.suppress(Error, KeyError):
+                    subject = f"$JS.hub.API.STREAM.INFO.KV_{bucket.name}"
+                    told = json.loads((await bus._requests.send(subject, b"", None, 2.0, "=")).data)["cluster"]
+                    if len(told["replicas"]) == replicas - 1 and all(each["current"] for each in told["replicas"]):
+                        return
+                await asyncio.sleep(0.1)
+
+    async def ensure(self, *buckets: Bucket[Any], replicas: int = 0) -> None:
         """Have the fleet remember."""
         bus = await self.bus(next(iter(self.hosts)), "fleet")
         for bucket in buckets or BUCKETS:

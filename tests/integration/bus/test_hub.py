@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 from pathlib import Path
@@ -232,3 +233,51 @@ async def test_a_later_version_writes_the_hub_again_from_what_it_was_written_fro
     assert again.changed and (again.host, again.port, again.store) == (written.host, written.port, written.store)
     with pytest.raises(errors.NotFound):
         refresh_hub(fleet_bus.directory)
+
+
+async def test_a_hub_grows_to_three_and_any_of_them_may_be_killed(fleet_bus: FleetBus) -> None:
+    await fleet_bus.start("h1", "h2")
+    await fleet_bus.ensure()
+    buses = await serve(fleet_bus)
+    hosts = buses["h1"].bucket(memory.HOSTS)
+    first = await hosts.put("h1", Host(node="h1", cpus=1))
+    pid = fleet_bus.hubs[0].pid
+    for node in ("h2", "h3"):
+        await fleet_bus.grow(node)
+    await fleet_bus.replicated(buses["h1"], memory.HOSTS, 3)
+    assert fleet_bus.hubs[0].pid == pid and fleet_bus.hubs[0]._process and fleet_bus.hubs[0]._process.poll() is None
+    entry = await hosts.get("h1")
+    assert entry and entry.revision == first
+    await reaches(buses["h2"], "h1")
+    written = 1
+    for hub in list(fleet_bus.hubs):
+        hub.stop()
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(errors.Error):
+                    written += 1
+                    await hosts.put("h1", Host(node="h1", cpus=written), 3)
+                    break
+                await asyncio.sleep(0.1)
+        entry = await hosts.get("h1")
+        assert entry and entry.value and entry.value.cpus == written
+        await reaches(buses["h2"], "h1", 60)
+        await hub.start()
+        await fleet_bus.replicated(buses["h1"], memory.HOSTS, 3)
+
+
+async def test_a_hub_that_is_killed_keeps_what_it_was_told(fleet_bus: FleetBus) -> None:
+    await fleet_bus.start("h1")
+    await fleet_bus.ensure()
+    hosts = (await fleet_bus.bus("h1", "fleet")).bucket(memory.HOSTS)
+    for round in range(1, 4):
+        revision = await hosts.put("h1", Host(node="h1", cpus=round))
+        fleet_bus.hubs[0].stop()
+        await fleet_bus.hubs[0].start()
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(errors.Error):
+                    entry = await hosts.get("h1", 2)
+                    break
+                await asyncio.sleep(0.1)
+        assert entry and entry.revision == revision and entry.value and entry.value.cpus == round

@@ -52,8 +52,8 @@ class Blobs:
         self._memory = memory
         self.store = store
 
-    async def ensure(self, replicas: int = 1, seconds: float = 10.0) -> None:
-        """Make the store, or bring it up to date. For hubs alone."""
+    async def ensure(self, replicas: int = 0, seconds: float = 10.0) -> None:
+        """Make the store, or bring it up to date; kept by `replicas` hubs, 0 for as many as keep it already."""
         await self._memory.ensure(replicas, seconds)
 
     async def put(self, name: str, chunks: AsyncIterable[bytes] | Iterable[bytes]) -> str:

@@ -30,6 +30,7 @@ from seaway_protocol.errors import Conflict, InvalidArgument, NotFound
 from seaway_bus import roles
 from seaway_bus.codec import MAX_PAYLOAD
 from seaway_bus.credentials import Key, Scope, account_token, credentials, scoped_token
+from seaway_bus.founding import Founding, found
 from seaway_bus.hub_address import CLUSTER, JOIN, bracketed, is_loopback, join_url, split
 from seaway_bus.keyring import kept_key, kept_operator_token, write_file
 from seaway_bus.memory import HUB_DOMAIN
@@ -50,7 +51,8 @@ _AUTHORITY = "authority.key"
 class HubSettings:
     """What this host's hub is like.
 
-    `address` is where others reach it, `host[:port]`; `peers` are the other hubs', all of them. `revoked` gives leaves'
+    `address` is where others reach it, `host[:port]`; `peers` are the other hubs', all of them: the first hub begins
+    without, and others come to it one after the other. `revoked` gives leaves'
     public user keys and the Unix time until which their tokens are void. `owner` is the user its server runs as.
     """
 
@@ -190,7 +192,8 @@ def install_certificate(directory: Path, certificate: str, key: str, owner: int 
 def write_hub(directory: Path, settings: HubSettings) -> Hub:
     """Write, or bring up to date, the hub's configuration; safe to repeat.
 
-    Its keys (`HubKeys`) and its certificate must be there. Raises NotFound where they aren't, InvalidArgument.
+    Its keys (`HubKeys`) and its certificate must be there. Where it is the first, what it keeps is begun (`founding`).
+    Raises NotFound where they aren't, InvalidArgument, Unavailable.
     """
     keys, server = HubKeys(directory), nats_server_path(settings.server)
     host, port = split(settings.address)
@@ -201,6 +204,8 @@ def write_hub(directory: Path, settings: HubSettings) -> Hub:
     if settings.owner is not None:
         os.chown(settings.store, settings.owner, -1)
         os.chown(directory / "host.key", settings.owner, -1)
+    if not settings.peers:
+        found(_founding(keys, settings, server))
     path, digest = directory / "nats-server.conf", _digest(directory, settings, server)
     changed = True
     with contextlib.suppress(FileNotFoundError):
@@ -232,6 +237,22 @@ def _plain(settings: HubSettings) -> dict[str, object]:
     return {**asdict(settings), "store": str(settings.store)}
 
 
+def _founding(keys: HubKeys, settings: HubSettings, server: Path) -> Founding:
+    return Founding(
+        name=_server_name(settings.node),
+        cluster=keys.fleet,
+        store=settings.store,
+        operator=keys.key("operator"),
+        system=keys.key("system"),
+        server=server,
+        owner=settings.owner,
+    )
+
+
+def _server_name(node: str) -> str:
+    return f"seaway-hub-{node}"
+
+
 def _digest(directory: Path, settings: HubSettings, server: Path) -> str:
     parts = [GENERATION, settings, str(server), server.stat().st_mtime_ns, roles.joiner()]
     parts += [roles.leaf(role) for role in roles.ROLES]
@@ -254,7 +275,7 @@ def _configuration(directory: Path, keys: HubKeys, settings: HubSettings, at: tu
         f"ca_file: {quoted(str(directory / 'authority.pem'))}, timeout: 10"
     )
     return f"""# Written by seaway-bus; changes are lost.
-server_name: {quoted(f"seaway-hub-{settings.node}")}
+server_name: {quoted(_server_name(settings.node))}
 host: {quoted(listen)}
 port: {port + JOIN}
 pid_file: {quoted(str(settings.store / PID_FILE))}
@@ -290,11 +311,9 @@ jetstream {{
 
 
 def _cluster(keys: HubKeys, settings: HubSettings, listen: tuple[str, int], tls: str) -> str:
-    """The way to the other hubs; none where there is no other."""
-    if not settings.peers:
-        return ""
+    """The way to the other hubs. There is one without others, too: to itself, since the server wants to see one."""
     quoted = json.dumps
-    hubs = [split(address) for address in settings.peers]
+    hubs = [split(address) for address in settings.peers or (settings.address,)]
     routes = [f"nats-route://hub:{keys.secret}@{bracketed(host)}:{port + CLUSTER}" for host, port in hubs]
     return f"""
 cluster {{

@@ -30,7 +30,8 @@ def split(address: str) -> tuple[str, int]:
     host = host_of(address)
     rest = address.removeprefix(f"[{host}]").removeprefix(host)
     port = rest.removeprefix(":") or str(PORT)
-    if not host or not port.isdigit() or not 0 < int(port) <= 65533 or any(c in host for c in " /@"):
+    named = bool(host) and not any(c in host for c in " /@") and (":" not in host or is_ipv6(host))
+    if not named or not port.isdigit() or not 0 < int(port) <= 65533:
         raise InvalidArgument(f"cannot use {address!r} as a hub's address: it has no form like 10.0.0.1:{PORT}")
     return host, int(port)
 
@@ -46,6 +47,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_ipv6(host: str) -> bool:
+    """Whether it is such an address; no other host has a colon in it."""
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False
 
 
 def host_of(address: str) -> str:

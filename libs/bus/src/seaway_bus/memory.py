@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from seaway_protocol.errors import Conflict, Unavailable
+from seaway_protocol.errors import Conflict, NotFound, Unavailable
 from seaway_protocol.kinds import WIRE, Bucket, Store
 
 from seaway_bus import jetstream, wire
@@ -127,14 +127,22 @@ class Memory:
         self.stream = stream_of(kept)
 
     async def ensure(self, replicas: int, seconds: float) -> None:
-        """Make the stream, or bring it up to date. Raises Unavailable."""
-        wanted = stream(self._kept, replicas)
+        """Make the stream, or bring it up to date; with 0 `replicas` as many as it has. Raises Unavailable."""
+        wanted = stream(self._kept, replicas or await self._replicas(seconds))
         for verb in ("CREATE", "UPDATE"):
             try:
                 await self._told(f"STREAM.{verb}.{self.stream}", wanted, f"make {self._kept.name}", seconds)
                 return
             except Conflict:
                 continue
+
+    async def _replicas(self, seconds: float) -> int:
+        doing = f"look at {self._kept.name}"
+        try:
+            told = await self._told(f"STREAM.INFO.{self.stream}", {}, doing, seconds)
+        except NotFound:
+            return 1
+        return int(told["config"]["num_replicas"])
 
     async def get(self, key: str, seconds: float) -> Raw | None:
         """A key's last value; None where it has none."""

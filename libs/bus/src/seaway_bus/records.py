@@ -54,8 +54,8 @@ class Records(Generic[V]):
         self._connection = connection
         self.bucket = bucket
 
-    async def ensure(self, replicas: int = 1, seconds: float = 10.0) -> None:
-        """Make the bucket, or bring it up to date; kept by as many servers as `replicas` says. For hubs alone."""
+    async def ensure(self, replicas: int = 0, seconds: float = 10.0) -> None:
+        """Make the bucket, or bring it up to date; kept by `replicas` hubs, 0 for as many as keep it already."""
         await self._memory.ensure(replicas, seconds)
 
     async def get(self, key: str, seconds: float = _SECONDS) -> Entry[V] | None:
