@@ -153,6 +153,19 @@ except PermissionError:
     assert host.shell("stat -c '%U %G %a' /run/seaway/metrics").split() == ["root", "seaway-metrics", "2750"]
 
 
+def test_a_daemon_that_was_upgraded_to_metrics_has_its_socket_after_its_restart(host: SystemdHost) -> None:
+    host.run("systemctl", "stop", "seaway-daemon-metrics.socket")
+    host.shell("test ! -e /run/seaway/metrics/daemon.sock")
+    host.run("systemctl", "restart", "seaway-daemon")
+    host.await_active()
+    assert host.property("seaway-daemon-metrics.socket", "ActiveState") == "active"
+    assert "seaway_build_info" in host.shell(
+        "printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' | timeout 30 python3 -c '"
+        'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect("/run/seaway/metrics/daemon.sock"); '
+        's.sendall(sys.stdin.buffer.read()); print(b"".join(iter(lambda: s.recv(65536), b"")).decode())\''
+    )
+
+
 def test_a_reload_changes_what_can_change_and_ends_nothing(host: SystemdHost, witness: Witness) -> None:
     main = {each: host.main_pid(each) for each in SERVICES}
     with _debugging(host):
