@@ -168,8 +168,9 @@ class SimulatedHosts:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, reply: str, name: str, ask: Any) -> None:
+        below = reply.rpartition(".")[0]  # who answers puts its own name last
         for place, (node, payload) in enumerate(self._answers(name, ask)):
-            self._bus._connection.publish(f"{reply}.{node}", payload)
+            self._bus._connection.publish(f"{below}.{node}", payload)
             if place % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
 

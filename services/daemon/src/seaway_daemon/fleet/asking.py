@@ -99,6 +99,8 @@ async def ask_all(engine: Engine, call: Call[Q, R], request: Q, seconds: float =
     _, hosts = await asyncio.gather(controller(engine), known(engine))
     meant = {node: seen for node, seen in hosts.items() if means(request.on, seen)}
     expected = tuple(node for node, seen in meant.items() if not seen.lost)
+    if not expected:  # whoever answered then would be somebody whom nobody asked
+        return Gathered({}, {}, tuple(meant), meant)
     gathered = await engine.bus.gather(call, request, expected=expected, seconds=seconds)
     answers = {node: gathered.answers[node] for node in sorted(gathered.answers, key=natural)}
     told = {node: answer for node, answer in answers.items() if getattr(answer, "meant", True)}
