@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -67,8 +68,12 @@ class Hosts:
 
     def ready(self) -> list[str]:
         """The names of the hosts that the first one sees and finds ready."""
-        shown = self[1].run("seaway", "fleet", "ls", "--format", "{{.Node}} {{.State}}", check=False)
-        return [line.split()[0] for line in shown.splitlines() if line.endswith(" ready")]
+        return [each["Node"] for each in self.seen() if each["State"] == "ready"]
+
+    def seen(self) -> list[dict[str, Any]]:
+        """The hosts as the first one's daemon sees them; none while it can't be asked."""
+        shown = self[1].run("seaway", "fleet", "ls", "--format", "json", check=False)
+        return [json.loads(line) for line in shown.splitlines() if line.startswith("{")]
 
     def crash(self, number: int) -> None:
         """Kill everything on a host at once, as a power cut does."""
