@@ -31,7 +31,7 @@ from seaway_daemon.version import split
 
 log = logging.getLogger("seaway.daemon")
 
-_ROUTE = "seaway.route"
+_ROUTE = web.RequestKey("route", str)
 """Where a request keeps the pattern of its path."""
 
 
