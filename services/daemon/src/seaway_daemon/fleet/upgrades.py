@@ -24,7 +24,7 @@ from seaway_daemon.fleet.parameters import REFUSALS
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PIECE = 128 * 1024
 _SECOND = 1_000_000_000
-_LEADING = 3.0
+_LEADING = 1.0
 """Seconds for which a leader is waited for whose service is just being replaced."""
 
 Q = TypeVar("Q", bound=Message)
