@@ -94,7 +94,7 @@ class Follower:
             if line.strip().isdigit() and int(line) == self.expected:
                 self.expected += 1
             else:
-                self.wrong.append(f"expected {self.expected}, got {line[:40].strip()!r}")
+                self.wrong.append(f"expected {self.expected}, got {line.strip().lstrip('0')[:40]!r}")
                 self.expected = int(line) + 1 if line.strip().isdigit() else self.expected
 
 
@@ -211,7 +211,9 @@ _HOST = "DOCKER_HOST=unix:///run/seaway/engine.sock"
 def _start(host: SystemdHost) -> list[str]:
     """Start the twenty containers; their names."""
     scripts = {f"count-{n}": ([], _COUNT) for n in COUNT}
-    scripts |= {"loud": ([], _LOUD), "typist": ([], "exec sleep 100000")}
+    # Rotated away after ten seconds, as by default, a line is lost to a reader whom a busy machine keeps waiting longer.
+    kept = ["--log-opt", "max-size=256m", "--log-opt", "max-file=8", "--log-opt", "compress=false"]
+    scripts |= {"loud": (kept, _LOUD), "typist": ([], "exec sleep 100000")}
     scripts |= {f"web-{n}": (["-p", f"{8100 + n}:80"], "exec httpd -f -h /www") for n in WEB}
     scripts |= {f"ask-{n}": ([], _LOOK_UP) for n in ASK}
     health = ["--health-interval", "1s", "--health-timeout", "10s", "--health-cmd", "date +%s >>/tmp/times"]
