@@ -38,6 +38,16 @@ class Authority:
         context.load_cert_chain(*map(str, self.user(name)))
         return context
 
+    def engine(self, address: str) -> Path:
+        """A directory as `seaway up --tls` takes it, readable by the daemon, which isn't root."""
+        place = self.directory / f"engine-{address}"
+        place.mkdir(exist_ok=True)
+        certificate, key = self.server(address)
+        for target, source in (("ca.pem", self.certificate), ("cert.pem", certificate), ("key.pem", key)):
+            (place / target).write_bytes(source.read_bytes())
+            (place / target).chmod(0o644)
+        return place
+
     def docker(self, name: str) -> Path:
         """A directory as `docker --tlsverify` takes it by DOCKER_CERT_PATH."""
         place = self.directory / f"docker-{name}"

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,6 +50,13 @@ root_option = click.option(
 @click.option("--docker-socket", is_flag=True, help=f"serve {DOCKER_SOCKET} as well, where nobody else does")
 @click.option("--node", default="", help="this host's name in a fleet; kept (what it was, or local)")
 @click.option("--fleet", is_flag=True, help="run the service that a host needs to be in a fleet, too")
+@click.option("--tcp", default="", metavar="ADDRESS:PORT", help="serve there as well, with mutual TLS; needs --tls")
+@click.option(
+    "--tls",
+    type=click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=True),
+    default=None,
+    help="where ca.pem, cert.pem and key.pem of --tcp are, as for docker --tlsverify",
+)
 def up(
     root: Path | None,
     detach: bool,
@@ -59,6 +67,8 @@ def up(
     docker_socket: bool,
     node: str,
     fleet: bool,
+    tcp: str,
+    tls: Path | None,
 ) -> None:
     """Run the whole stack on this host without systemd. Containers outlive it; see `seaway down`."""
     layout = Layout.of(root, opt())
@@ -66,6 +76,8 @@ def up(
         raise click.ClickException(
             f"cannot start: this engine runs already, as process {pid}; stop it with: seaway down"
         )
+    if tcp and tls is None:
+        raise click.UsageError("cannot serve on TCP without TLS; give --tls, too")
     port = bus_port if bus_port is not None else 0 if root else BUS_PORT
     sockets = (DOCKER_SOCKET,) if docker_socket else ()
     for path in sockets:
@@ -90,11 +102,22 @@ def up(
         user=user,
         nats_server=nats_server,
         more_sockets=sockets,
-        extra={"supervisor": {"insecure_registries": list(registries)}} if registries else {},
+        extra=_extra(registries, tcp, tls),
         node=name,
         fleet=fleet,
     )
     sys.exit(asyncio.run(_up(layout, options)))
+
+
+def _extra(registries: tuple[str, ...], tcp: str, tls: Path | None) -> dict[str, dict[str, Any]]:
+    """What options say of services' settings."""
+    extra: dict[str, dict[str, Any]] = {}
+    if registries:
+        extra["supervisor"] = {"insecure_registries": list(registries)}
+    if tcp and tls:
+        names = {"tls_authority": "ca.pem", "tls_certificate": "cert.pem", "tls_key": "key.pem"}
+        extra["daemon"] = {"tcp": tcp, **{name: str(tls / file) for name, file in names.items()}}
+    return extra
 
 
 async def _up(layout: Layout, options: Options) -> int:
