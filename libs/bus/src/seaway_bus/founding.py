@@ -28,12 +28,14 @@ from seaway_bus.connection import Connection
 from seaway_bus.credentials import Key, account_token, credentials, operator_token, user_token
 from seaway_bus.keyring import write_file
 from seaway_bus.memory import HUB_DOMAIN
-from seaway_bus.requests import Requests
+from seaway_bus.requests import NoResponder, Requests
 
 _SECONDS = 20.0
 """What an attempt may take; it takes about one."""
 
 _ATTEMPTS = 3
+
+_LOOK = 0.05
 
 
 @dataclass(frozen=True)
@@ -97,24 +99,35 @@ async def _try(founding: Founding, place: Path) -> None:
             shutil.chown(path, founding.owner)
         text = _configuration(founding, name, path, (client, cluster), routes)
         write_file(path / "nats-server.conf", text, 0o600, founding.owner)
-    async with _running(founding, paths[0]), _system(founding, place, ports[0]) as system:
+    async with asyncio.timeout(_SECONDS), _running(founding, paths[0]), _system(founding, place, ports[0]) as system:
         async with _running(founding, paths[1]):
-            await _until(system, lambda group: bool(group.get("leader")) and group.get("cluster_size") == 2)
-            reply = await system.send("$JS.API.SERVER.REMOVE", json.dumps({"peer": names[1]}).encode(), None, 5.0)
-            if not json.loads(reply.data).get("success"):
-                raise Unavailable(f"the witness can't be removed: {reply.data.decode()}")
-        await _until(system, lambda group: group.get("leader") == names[0] and group.get("cluster_size") == 1)
+            await _part(system, *names)
+        while not _is_alone(await _group(system), names[0]):  # noqa: ASYNC110 - nobody tells when
+            await asyncio.sleep(_LOOK)
 
 
-async def _until(system: Requests, settled: Any) -> None:
-    """Wait until the group is as wanted. Raises TimeoutError."""
-    async with asyncio.timeout(_SECONDS):
-        while True:
-            with contextlib.suppress(Exception):
-                reply = await system.send("$SYS.REQ.SERVER.PING.JSZ", b"", None, 1.0)
-                if settled(json.loads(reply.data).get("data", {}).get("meta_cluster", {})):
-                    return
-            await asyncio.sleep(0.05)
+async def _part(system: Requests, hub: str, witness: str) -> None:
+    """Make the hub's server the group's leader, who alone can do it, and have it remove the witness."""
+    while not _is_alone(group := await _group(system), hub):
+        if group.get("leader") and group.get("cluster_size") == 2:
+            verb, what = "META.LEADER.STEPDOWN", {}
+            if group["leader"] == hub:
+                verb, what = "SERVER.REMOVE", {"peer": witness}
+            with contextlib.suppress(NoResponder, TimeoutError):
+                await system.send(f"$JS.API.{verb}", json.dumps(what).encode(), None, 1.0)
+        await asyncio.sleep(_LOOK)
+
+
+def _is_alone(group: dict[str, Any], hub: str) -> bool:
+    return group.get("leader") == hub and group.get("cluster_size") == 1
+
+
+async def _group(system: Requests) -> dict[str, Any]:
+    """What a server says of the group: whom it takes for the leader, and how many it takes to be in it."""
+    with contextlib.suppress(NoResponder, TimeoutError):
+        reply = await system.send("$SYS.REQ.SERVER.PING.JSZ", b"", None, 1.0)
+        return dict(json.loads(reply.data).get("data", {}).get("meta_cluster", {}))
+    return {}
 
 
 @contextlib.asynccontextmanager
