@@ -211,7 +211,7 @@ _HOST = "DOCKER_HOST=unix:///run/seaway/engine.sock"
 def _start(host: SystemdHost) -> list[str]:
     """Start the twenty containers; their names."""
     scripts = {f"count-{n}": ([], _COUNT) for n in COUNT}
-    # By default a line is rotated away after ten seconds, and lost to a reader that a busy machine keeps waiting longer.
+    # By default a line is rotated away after ten seconds, and lost to a reader that a busy machine keeps from it.
     kept = ["--log-opt", "max-size=256m", "--log-opt", "max-file=8", "--log-opt", "compress=false"]
     scripts |= {"loud": (kept, _LOUD), "typist": ([], "exec sleep 100000")}
     scripts |= {f"web-{n}": (["-p", f"{8100 + n}:80"], "exec httpd -f -h /www") for n in WEB}
