@@ -23,6 +23,16 @@ def test_a_host_is_in_a_fleet_or_it_is_not(tmp_path: Path) -> None:
     assert place.read() == Standing() and not list(tmp_path.iterdir())
 
 
+def test_it_stays_in_with_other_files(tmp_path: Path) -> None:
+    place = Place(tmp_path / "fleet")
+    place.take(STANDING, {LEAF: "secret"})
+    place.update({LEAF: "another"}, key="U2")
+    place.update({}, addresses=("h9:1",))
+    now = place.read()
+    assert (now.key, now.addresses, now.fleet) == ("U2", ("h9:1",), "home")
+    assert (tmp_path / "fleet" / LEAF).read_text() == "another"
+
+
 def test_what_could_not_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(tmp_path / "fleet")
     with pytest.raises(OSError):

@@ -25,7 +25,7 @@ HOSTS = Bucket(
     "SW_HOST", Host, read="member", write="own", doc="how each host was when it was last heard of, written by itself"
 )
 TOKENS = Bucket("SW_TOKEN", IssuedToken, read="hub", seconds=30 * 24 * 3600, doc="join tokens, by their digest")
-HUBS = Bucket("SW_HUB", Hubs, read="hub", doc="what all hubs agree on")
+HUBS = Bucket("SW_HUB", Hubs, doc="what all hubs agree on, and where they are")
 LEASES = Bucket("SW_LEASE", LeaseRecord, doc="who leads")
 PLANS = Bucket("SW_PLAN", Plan, history=64, max_bytes=256 * 1024 * 1024, doc="upgrades of the fleet")
 PACKAGES = Store("SW_PACKAGE", doc="what upgrades bring")

@@ -12,7 +12,7 @@ from seaway_service import Lifecycle, run
 
 from seaway_fleet import __version__
 from seaway_fleet.facts import Facts
-from seaway_fleet.membership import MembershipEndpoints
+from seaway_fleet.membership import MembershipEndpoints, Times
 from seaway_fleet.place import Place
 from seaway_fleet.registry import Registry
 from seaway_fleet.seeing import Seeing
@@ -53,8 +53,9 @@ async def serve(settings: FleetSettings, lifecycle: Lifecycle) -> None:
 def _membership(bus: Bus, settings: FleetSettings, place: Place, facts: Facts) -> MembershipEndpoints:
     servers = Servers(settings.bus_directory(), settings.hub_directory(), settings.node)
     registry = Registry(bus)
+    times = Times(settings.credential_seconds, settings.arrival_seconds)
     duties = (leading(bus, settings.directory(), registry.roster, __version__),)
-    return MembershipEndpoints(bus, servers, place, facts, registry, settings.credential_seconds, duties)
+    return MembershipEndpoints(bus, servers, place, facts, registry, times, duties)
 
 
 def main() -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from seaway_bus.certificates import new_request
 from seaway_bus.credentials import Key, credentials
 from seaway_protocol.enrolment import Admitted
 
+from seaway_fleet.authority import Authority
 from seaway_fleet.place import AUTHORITY, CERTIFICATE, KEY, LEAF, RELEASE, Standing
 
 
@@ -24,6 +26,22 @@ class Keys:
         """New ones."""
         tls, request = new_request(node)
         return cls(Key.generate("user"), tls, request)
+
+
+def own_admission(authority: Authority, keys: Keys, node: str, address: str, life: float) -> Admitted:
+    """What a hub gives to itself: whoever has its keys needs nobody's leave."""
+    expires = int(time.time()) + round(life)
+    return Admitted(
+        fleet=authority.fleet,
+        role="controller",
+        token=authority.leaf(node, "controller", keys.leaf.public, expires, hub=True),
+        certificate=authority.host_certificate(keys.request, node, address, expires),
+        authority=authority.certificate,
+        expires=expires * 1_000_000_000,
+        hub=True,
+        addresses=(address,),
+        release=authority.release,
+    )
 
 
 def files(admitted: Admitted, keys: Keys) -> dict[str, str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from seaway_bus import Bus
-from seaway_bus.hub_address import PORT, bracketed, split
+from seaway_bus.hub_address import bracketed, is_loopback, split
 from seaway_protocol import enrolment, memory
 from seaway_protocol.enrolment import Admission, Admitted, Departure
 from seaway_protocol.errors import Conflict, Error, InvalidArgument, Unavailable
@@ -30,20 +31,22 @@ from seaway_fleet.servers import Servers
 
 log = logging.getLogger("seaway.fleet")
 
-ARRIVAL = 20.0
-"""Seconds that this host's bus may take to reach the hub."""
-
 LOOK = 0.1
 
 
 class Joining:
-    """This host's way into a fleet and out of it. `life` is for how many seconds the founder's credential is good."""
+    """This host's way into a fleet and out of it.
 
-    def __init__(self, bus: Bus, servers: Servers, place: Place, life: float) -> None:
+    `life` is for how many seconds the founder's credential is good, `arrival` how many this host's bus may take to
+    reach the hub.
+    """
+
+    def __init__(self, bus: Bus, servers: Servers, place: Place, *, life: float, arrival: float) -> None:
         self._bus = bus
         self._servers = servers
         self._place = place
         self._life = life
+        self._arrival = arrival
 
     # -- making a fleet -----------------------------------------------------------------------------------------
 
@@ -57,29 +60,19 @@ class Joining:
             await asyncio.to_thread(self._found, request.fleet, address)
             await asyncio.to_thread(self._servers.follow_place)
             keeper = HubKeeper(self._bus, self._servers, self._place)
-            await _within(ARRIVAL, lambda: keeper.remember(self._place.read()))
+            await _within(self._arrival, lambda: keeper.remember(self._place.read()))
         except BaseException as error:
             await self._undo(hub=True)
             raise _told(error, f"cannot make the fleet {request.fleet}") from error
 
     def _found(self, fleet: str, address: str) -> None:
-        keys, node, now = Keys.make(self._bus.node), self._bus.node, time.time_ns()
-        authority = self._servers.found(fleet)
-        expires = now // 1_000_000_000 + round(self._life)
-        admitted = Admitted(
-            fleet=fleet,
-            role="controller",
-            token=authority.leaf(node, "controller", keys.leaf.public, expires, hub=True),
-            certificate=authority.host_certificate(keys.request, node, address, expires),
-            authority=authority.certificate,
-            expires=expires * 1_000_000_000,
-            hub=True,
-            addresses=(address,),
-            release=authority.release,
-        )
+        must_be_free(address)
+        authority, keys = self._servers.found(fleet), Keys.make(self._bus.node)
+        admitted = credentials.own_admission(authority, keys, self._bus.node, address, self._life)
         self._servers.certify_hub(admitted.certificate, keys.tls)
         self._servers.run_hub(address)
-        self._place.take(credentials.standing(admitted, keys, node, address, now), credentials.files(admitted, keys))
+        standing = credentials.standing(admitted, keys, self._bus.node, address, time.time_ns())
+        self._place.take(standing, credentials.files(admitted, keys))
 
     # -- joining one --------------------------------------------------------------------------------------------
 
@@ -102,7 +95,7 @@ class Joining:
         try:
             await asyncio.to_thread(self._take, admitted, keys, box, address)
             await asyncio.to_thread(self._servers.follow_place)
-            await _within(ARRIVAL, self._arrived)
+            await _within(self._arrival, self._arrived)
         except BaseException as error:
             await self._depart(keys)
             await self._undo(hub=admitted.hub)
@@ -172,10 +165,25 @@ class Joining:
             raise Conflict(f"{doing}: {self._bus.node} is in the fleet {standing.fleet}; leave it first")
 
 
+def must_be_free(address: str) -> None:
+    """Raises Conflict where one of a hub's ports is taken."""
+    host, first = split(address)
+    listening = host if is_loopback(host) else ""
+    for port in range(first, first + 3):
+        with socket.socket(socket.AF_INET6 if ":" in listening else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((listening, port))
+            except OSError:
+                raise Conflict(
+                    f"a hub at {address} needs the ports {first} to {first + 2}, and {port} is taken"
+                ) from None
+
+
 def whole(address: str) -> str:
     """An address with its port. Raises InvalidArgument."""
     host, port = split(address)
-    return f"{bracketed(host)}:{port or PORT}"
+    return f"{bracketed(host)}:{port}"
 
 
 async def _within(seconds: float, attempt: Callable[[], Awaitable[None]]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
 
 from seaway_bus import Bus, Endpoints
 from seaway_protocol import fleet, memory
@@ -14,7 +16,7 @@ from seaway_protocol.kinds import Empty
 
 from seaway_fleet import __version__
 from seaway_fleet.enrolment import Enrolment
-from seaway_fleet.hubs import HubKeeper
+from seaway_fleet.hubs import HubKeeper, follow_addresses
 from seaway_fleet.joining import Joining
 from seaway_fleet.leading import LEASE, Duty, lead
 from seaway_fleet.life import Life, Work
@@ -28,8 +30,16 @@ LOOK = 1.0
 """Seconds that the hub may take to say who leads, before it counts as away."""
 
 
+@dataclass(frozen=True)
+class Times:
+    """Seconds: for how long a credential is good, and how long this host's bus may take to reach the hub."""
+
+    life: float
+    arrival: float
+
+
 class MembershipEndpoints:
-    """Answers for one host. `life` is a credential's, in seconds; `duties` are what a leader does besides enrolment."""
+    """Answers for one host. `duties` are what a leader does besides enrolment."""
 
     endpoints = Endpoints()
 
@@ -40,16 +50,16 @@ class MembershipEndpoints:
         place: Place,
         describe: Callable[[], Awaitable[Host]],
         registry: Registry,
-        life: float,
+        times: Times,
         duties: Sequence[Duty] = (),
     ) -> None:
         self._bus = bus
         self._servers = servers
         self._place = place
         self._describe = describe
-        self._seconds = life
+        self._times = times
         self._duties = duties
-        self._joining = Joining(bus, servers, place, life)
+        self._joining = Joining(bus, servers, place, life=times.life, arrival=times.arrival)
         self._life = Life()
         self._registry = registry
         self._turn = asyncio.Lock()
@@ -133,7 +143,8 @@ class MembershipEndpoints:
     def _works(self) -> dict[str, Work]:
         works: dict[str, Work] = {
             "presence": Presence(self._bus, self._describe).keep,
-            "renewal": Renewing(self._bus, self._servers, self._place).keep,
+            "addresses": partial(follow_addresses, self._bus, self._servers, self._place),
+            "renewal": Renewing(self._bus, self._servers, self._place, self._times.life).keep,
         }
         if self._place.read().hub:
             works["hub"] = HubKeeper(self._bus, self._servers, self._place).keep
@@ -144,4 +155,4 @@ class MembershipEndpoints:
         await lead(self._bus, (self._enrol, *self._duties))
 
     def _enrol(self, term: int) -> AbstractAsyncContextManager[object]:
-        return Enrolment(self._bus, self._servers.keys, term, self._seconds).serving(__version__)
+        return Enrolment(self._bus, self._servers.keys, term, self._times.life).serving(__version__)

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from seaway_service import durable
@@ -49,6 +51,7 @@ class Place:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._fresh = directory.with_name(f"{directory.name}.new")
+        self._writing = threading.Lock()
 
     def read(self) -> Standing:
         """As what this host stands; in no fleet where nothing is kept."""
@@ -72,11 +75,13 @@ class Place:
             self.tidy()
             raise
 
-    def update(self, standing: Standing, files: Mapping[str, str]) -> None:
-        """Stay in the fleet, with other files. Each is replaced in one step, the standing last."""
-        for name, content in files.items():
-            durable.write(self.directory / name, content, 0o600)
-        durable.write(self.directory / STANDING, msgspec.json.format(msgspec.json.encode(standing)))
+    def update(self, files: Mapping[str, str], **changes: Any) -> None:
+        """Stay in the fleet, with other files, and a standing with these changes. Each is replaced in one step."""
+        with self._writing:
+            for name, content in files.items():
+                durable.write(self.directory / name, content, 0o600)
+            changed = msgspec.structs.replace(self.read(), **changes)
+            durable.write(self.directory / STANDING, msgspec.json.format(msgspec.json.encode(changed)))
 
     def give_up(self) -> None:
         """Be in no fleet any more."""

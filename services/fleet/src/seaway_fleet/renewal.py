@@ -14,7 +14,7 @@ import msgspec
 from seaway_bus import Bus
 from seaway_bus.credentials import Key
 from seaway_protocol import enrolment
-from seaway_protocol.enrolment import Renewal
+from seaway_protocol.enrolment import Admitted, Renewal
 from seaway_protocol.errors import Error
 from seaway_service import durable
 
@@ -44,10 +44,12 @@ class _Pending(msgspec.Struct, frozen=True):
 class Renewing:
     """Keeps this host's credential young."""
 
-    def __init__(self, bus: Bus, servers: Servers, place: Place) -> None:
+    def __init__(self, bus: Bus, servers: Servers, place: Place, life: float) -> None:
+        """`life` is for how many seconds a hub makes its own."""
         self._bus = bus
         self._servers = servers
         self._place = place
+        self._life = life
 
     async def keep(self) -> None:
         """Renew it whenever it is time; until cancelled."""
@@ -70,18 +72,37 @@ class Renewing:
         return 0.0
 
     async def renew(self) -> None:
-        """Ask for another credential, and have the servers use it. Raises what the leader has refused."""
+        """Get another credential, and have the servers use it. Raises what the leader has refused."""
         standing = self._place.read()
-        pending = await asyncio.to_thread(self._pending, standing.node)
-        admitted = await self._bus.call(enrolment.renew, pending.asked)
-        keys = Keys(Key.of(pending.seed), pending.tls, pending.asked.request)
-        renewed = credentials.standing(admitted, keys, standing.node, standing.address, time.time_ns())
-        await asyncio.to_thread(self._place.update, renewed, credentials.files(admitted, keys))
-        (self._place.directory / PENDING).unlink(missing_ok=True)
         if standing.hub:
-            await asyncio.to_thread(self._servers.certify_hub, admitted.certificate, keys.tls)
-        await asyncio.to_thread(self._servers.follow_place)
+            # By itself: should all hubs have been off for too long, none could let another in again.
+            await asyncio.to_thread(self._renew_own, standing)
+        else:
+            pending = await asyncio.to_thread(self._pending, standing.node)
+            admitted = await self._bus.call(enrolment.renew, pending.asked)
+            keys = Keys(Key.of(pending.seed), pending.tls, pending.asked.request)
+            await asyncio.to_thread(self._use, admitted, keys, standing)
         log.info("This host's credential was renewed")
+
+    def _renew_own(self, standing: Standing) -> None:
+        keys = Keys.make(standing.node)
+        own = credentials.own_admission(self._servers.keys, keys, standing.node, standing.address, self._life)
+        own = msgspec.structs.replace(own, addresses=standing.addresses)
+        self._servers.certify_hub(own.certificate, keys.tls)
+        self._servers.reload_hub()
+        self._use(own, keys, standing)
+
+    def _use(self, admitted: Admitted, keys: Keys, standing: Standing) -> None:
+        self._place.update(
+            credentials.files(admitted, keys),
+            role=admitted.role,
+            addresses=admitted.addresses,
+            key=keys.leaf.public,
+            issued=time.time_ns(),
+            expires=admitted.expires,
+        )
+        (self._place.directory / PENDING).unlink(missing_ok=True)
+        self._servers.follow_place()
 
     def _pending(self, node: str) -> _Pending:
         """What was begun and not finished; else a new one, on disk."""

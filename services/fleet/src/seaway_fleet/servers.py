@@ -62,6 +62,10 @@ class Servers:
         if written.changed:
             written.reload()
 
+    def reload_hub(self) -> None:
+        """Have it show its present certificate from now on."""
+        reload_server(self._hub / JETSTREAM)
+
     def end_hub(self) -> None:
         """Have no hub here any more, and forget what it remembers."""
         with contextlib.suppress(FileNotFoundError):

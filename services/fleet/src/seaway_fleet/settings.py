@@ -26,6 +26,9 @@ class FleetSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     credential_seconds: Seconds = 30 * 24 * 3600.0
     """For how long the credentials are good that this host issues while it leads; hosts renew them at half of it."""
 
+    arrival_seconds: Seconds = 45.0
+    """How long this host's bus may take to reach the hub when it joins; then the joining is undone."""
+
     def engine(self) -> Path:
         """Where this host's Engine API listens."""
         return Path(self.engine_socket or Path(self.run_dir) / "engine.sock")

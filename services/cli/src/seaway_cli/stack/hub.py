@@ -20,7 +20,7 @@ LOOK = 0.1
 class HubProcess:
     """Keeps the hub running where there is to be one."""
 
-    def __init__(self, layout: Layout, user: str) -> None:
+    def __init__(self, layout: Layout, user: str | None) -> None:
         self._layout = layout
         self._user = user
         self._process: Process | None = None
