@@ -114,6 +114,10 @@ def test_logs_follow_until_the_end(hosts: Hosts) -> None:
 def test_verbs_on_many_hosts(hosts: Hosts) -> None:
     here, *_ = hosts
     assert run(here, "-H", THERE, "run", "--rm", "busybox:1", "echo", "hi").out == "hi\n"
+    argv = [installed(), "--socket", here.socket, "-H", THERE, "run", "-i", "--rm", "busybox:1", "wc", "-c"]
+    with Path(__file__).open("rb") as file:
+        counted = subprocess.run(argv, stdin=file, capture_output=True, timeout=90, check=True).stdout
+    assert int(counted) == Path(__file__).stat().st_size
     done = run(here, "fleet", "run", "--rm", "--json", "busybox:1", "sh", "-c", "echo from; exit 3")
     told = [json.loads(line) for line in done.out.splitlines()]
     assert done.code == 1, done.err

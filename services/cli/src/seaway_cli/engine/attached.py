@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 def relay(connection: socket.socket, *, stdin: bool, terminal: bool) -> None:
     """Copy both ways until the container's side ends. Our end of file is passed on as a half-close."""
-    with selectors.DefaultSelector() as selector:
+    with selectors.PollSelector() as selector:  # epoll(7) takes no regular file, which standard input may be
         selector.register(connection, selectors.EVENT_READ)
         if stdin:
             selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
