@@ -198,6 +198,68 @@ class DisconnectNetwork(Message):
     force: bool = False
 
 
+# --- a container's files ---------------------------------------------------------------------------------------------
+
+
+class PathReference(Message):
+    """A path in a container, from its root. A `/` at its end wants a directory, `/.` what is in it."""
+
+    container: str
+    path: str
+
+
+class PathStatus(Message):
+    """What there is at a path, not followed where its last part is a link; `link` is where that leads.
+
+    `mode` is stat(2)'s, the type included; `modified_at` is a time.
+    """
+
+    name: str
+    size: int
+    mode: int
+    modified_at: int
+    link: str = ""
+
+
+class CopyOut(Message):
+    """What is at a path, written to the flow `flow` as a tar stream."""
+
+    container: str
+    path: str
+    flow: str
+
+
+class CopyIn(Message):
+    """A tar stream, plain or compressed, sent on `flow`, goes into the directory at `path`.
+
+    `keep_kinds` refuses to replace a directory by something else and the reverse; with `as_user` everything becomes
+    the container's user's, otherwise it keeps the owners that the archive says.
+    """
+
+    container: str
+    path: str
+    flow: str
+    keep_kinds: bool = False
+    as_user: bool = False
+
+
+class Export(Message):
+    """A container's root file system without what is mounted on it, written to the flow `flow` as a tar stream."""
+
+    container: str
+    flow: str
+
+
+class Diff(Message):
+    """What a container has changed, written to the flow `flow` as JSON lines `["A", "/path"]`, sorted by path.
+
+    A is added, C changed, D deleted.
+    """
+
+    container: str
+    flow: str
+
+
 # --- what a shim tells -----------------------------------------------------------------------------------------------
 
 
@@ -555,6 +617,50 @@ connect_network = Call(
 disconnect_network = Call(
     "disconnect_network", DisconnectNetwork, Empty, raises=(NotFound, Conflict), changes=True, doc="leave a network"
 )
+path_status = Call(
+    "path_status",
+    PathReference,
+    PathStatus,
+    raises=(NotFound, InvalidArgument, Unavailable),
+    seconds=60,
+    doc="look at a path in a container",
+)
+copy_out = Call(
+    "copy_out",
+    CopyOut,
+    PathStatus,
+    raises=(NotFound, InvalidArgument, Unavailable),
+    changes=True,
+    seconds=60,
+    doc="read files of a container",
+)
+copy_in = Call(
+    "copy_in",
+    CopyIn,
+    Empty,
+    raises=(NotFound, InvalidArgument, PermissionDenied, Unavailable),
+    changes=True,
+    seconds=3600,
+    doc="put files into a container",
+)
+export = Call(
+    "export",
+    Export,
+    Empty,
+    raises=(NotFound, Unavailable),
+    changes=True,
+    seconds=60,
+    doc="read a container's whole root file system",
+)
+diff = Call(
+    "diff",
+    Diff,
+    Empty,
+    raises=(NotFound, Unavailable),
+    changes=True,
+    seconds=300,
+    doc="list what a container has changed in its files",
+)
 report = Call("report", Report, Empty, changes=True, doc="take a shim's report")
 
 pull = Call(
@@ -647,6 +753,9 @@ container_updated = Event("container.updated", ContainerHappened, after="contain
 container_oom = Event("container.oom", ContainerHappened, after="container.started")
 container_health = Event("container.health", ContainerHappened, after="container.started")
 container_resized = Event("container.resized", ContainerHappened, after="container.started")
+container_copied_out = Event("container.copied_out", ContainerHappened, after="container.created")
+container_copied_in = Event("container.copied_in", ContainerHappened, after="container.created")
+container_exported = Event("container.exported", ContainerHappened, after="container.created")
 container_removed = Event("container.removed", ContainerHappened, after="container.created")
 exec_created = Event("container.exec_created", ContainerHappened, after="container.started")
 exec_started = Event("container.exec_started", ContainerHappened, after="container.exec_created")
@@ -669,6 +778,10 @@ logs_flow = Flow("logs", opened_by="logs", toward="caller", doc="log lines, chan
 progress_flow = Flow("progress", opened_by="pull", toward="caller", doc="JSON lines of types.Progress")
 load_flow = Flow("load", opened_by="image_load", toward="server", doc="a tar stream")
 import_flow = Flow("import", opened_by="image_import", toward="server", doc="a tar stream")
+copy_out_flow = Flow("copy_out", opened_by="copy_out", toward="caller", doc="a tar stream")
+copy_in_flow = Flow("copy_in", opened_by="copy_in", toward="server", doc="a tar stream")
+export_flow = Flow("export", opened_by="export", toward="caller", doc="a tar stream")
+diff_flow = Flow("diff", opened_by="diff", toward="caller", doc="JSON lines, a kind and a path each")
 save_flow = Flow("save", opened_by="image_save", toward="caller", doc="a tar stream")
 
 SUPERVISOR = Interface(
@@ -695,6 +808,11 @@ SUPERVISOR = Interface(
         exec_inspect,
         connect_network,
         disconnect_network,
+        path_status,
+        copy_out,
+        copy_in,
+        export,
+        diff,
         report,
         pull,
         image_list,
@@ -729,6 +847,9 @@ SUPERVISOR = Interface(
         container_oom,
         container_health,
         container_resized,
+        container_copied_out,
+        container_copied_in,
+        container_exported,
         container_removed,
         exec_created,
         exec_started,
@@ -745,6 +866,16 @@ SUPERVISOR = Interface(
         volume_unmounted,
         volume_removed,
     ),
-    flows=(logs_flow, progress_flow, load_flow, import_flow, save_flow),
+    flows=(
+        logs_flow,
+        progress_flow,
+        load_flow,
+        import_flow,
+        save_flow,
+        copy_out_flow,
+        copy_in_flow,
+        export_flow,
+        diff_flow,
+    ),
     doc="containers, execs, images and volumes of one host",
 )

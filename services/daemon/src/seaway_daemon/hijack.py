@@ -259,13 +259,15 @@ def asks_to_upgrade(http: web.BaseRequest) -> bool:
     return "Upgrade" in http.headers
 
 
-def head(content_type: str, *, upgraded: bool = False, chunked: bool = False) -> bytes:
+def head(
+    content_type: str, *, upgraded: bool = False, chunked: bool = False, more: Mapping[str, str] | None = None
+) -> bytes:
     """The status line and headers of a body that is sent as it comes: after an upgrade, in chunks, or until the
     connection is closed, which it is in each case.
     """
     headers = {"Content-Type": content_type, "Connection": "Upgrade" if upgraded else "close"}
     headers |= {"Upgrade": "tcp"} if upgraded else {"Transfer-Encoding": "chunked"} if chunked else {}
-    return _head("101 UPGRADED" if upgraded else "200 OK", {**headers, **STANDARD_HEADERS, **traced()})
+    return _head("101 UPGRADED" if upgraded else "200 OK", {**headers, **(more or {}), **STANDARD_HEADERS, **traced()})
 
 
 def whole(response: web.Response) -> bytes:

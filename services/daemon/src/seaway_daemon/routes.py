@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from seaway_daemon.api import (
+    archive,
     attach,
     containers,
     events,
@@ -38,8 +39,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/containers/{name}/json", containers.inspect, "read"),
     Route("GET", "/containers/{name}/top", containers.top, "read"),
     Route("GET", "/containers/{name}/logs", logs.logs, "read"),
-    Route("GET", "/containers/{name}/changes", unsupported("listing a container's changes (docker diff)"), "read"),
-    Route("GET", "/containers/{name}/export", unsupported("exporting a container's files (docker export)"), "write"),
+    Route("GET", "/containers/{name}/changes", archive.changes, "read"),
+    Route("GET", "/containers/{name}/export", archive.export, "write"),
     Route("GET", "/containers/{name}/stats", stats.stats, "read"),
     Route("POST", "/containers/{name}/resize", attach.resize, "write"),
     Route("POST", "/containers/{name}/start", lifecycle.start, "write"),
@@ -54,9 +55,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/containers/{name}/attach/ws", unsupported("attaching over a WebSocket"), "write"),
     Route("POST", "/containers/{name}/wait", lifecycle.wait, "read"),
     Route("DELETE", "/containers/{name}", containers.remove, "write"),
-    Route("HEAD", "/containers/{name}/archive", unsupported("copying files from a container (docker cp)"), "write"),
-    Route("GET", "/containers/{name}/archive", unsupported("copying files from a container (docker cp)"), "write"),
-    Route("PUT", "/containers/{name}/archive", unsupported("copying files to a container (docker cp)"), "write"),
+    Route("HEAD", "/containers/{name}/archive", archive.look, "write"),
+    Route("GET", "/containers/{name}/archive", archive.get, "write"),
+    Route("PUT", "/containers/{name}/archive", archive.put, "write"),
     Route("POST", "/containers/prune", containers.prune, "write"),
     # --- exec --------------------------------------------------------------------------------------------------------
     Route("POST", "/containers/{name}/exec", exec.create, "write"),

@@ -23,16 +23,17 @@ from seaway_supervisor import (
     starting,
     stopping,
 )
+from seaway_supervisor.copy_calls import CopyCalls
 from seaway_supervisor.host import Host
 from seaway_supervisor.image_calls import ImageCalls
 
 _DONE = Empty()
 
 
-class Calls(ImageCalls):
-    """Handlers of everything but images, which `ImageCalls` has."""
+class Calls(ImageCalls, CopyCalls):
+    """Handlers of everything but images, which `ImageCalls` has, and files, which `CopyCalls` has."""
 
-    endpoints = Endpoints() | ImageCalls.endpoints
+    endpoints = Endpoints() | ImageCalls.endpoints | CopyCalls.endpoints
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)

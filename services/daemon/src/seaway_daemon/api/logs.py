@@ -57,7 +57,7 @@ def copied(engine: Engine, topic: Copy, flow: Receiver | None = None) -> Talk:
         source = flow or await engine.bus.receiver(supervisor.logs_flow, topic.flow, start=mark, explicit=True)
         try:
             if failure := await copy(conversation, source, framed=topic.framed):
-                log.warning("A log broke off: %s", failure.text)
+                log.warning("A stream broke off: %s", failure.text)
                 return
             await conversation.end()
             source.acknowledge()

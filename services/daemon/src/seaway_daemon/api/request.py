@@ -91,12 +91,18 @@ class Request:
                 raise InvalidArgument(f"cannot read the request's body: it has more than {most} bytes")
         return bytes(body)
 
-    async def converse(self, topic: Topic, talk: Talk, content_type: str = "application/json") -> web.StreamResponse:
+    async def converse(
+        self,
+        topic: Topic,
+        talk: Talk,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> web.StreamResponse:
         """Answer with a head, and let `talk` tell the rest for as long as it takes, also in another daemon.
 
         With an empty content type `talk` sends the head too.
         """
-        return await self.engine.keeper.begin(self.http, topic, talk, content_type)
+        return await self.engine.keeper.begin(self.http, topic, talk, content_type, headers)
 
     def registry_auth(self) -> RegistryAuth:
         """The credentials of `X-Registry-Auth`: base64url of JSON. Raises InvalidArgument where it is neither."""

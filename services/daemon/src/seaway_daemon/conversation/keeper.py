@@ -46,15 +46,22 @@ class Keeper:
         self.audit: Audit | None = None
         self._resumed = 0
 
-    async def begin(self, http: web.BaseRequest, topic: topics.Topic, talk: Talk, content_type: str = "") -> TakenOver:
+    async def begin(
+        self,
+        http: web.BaseRequest,
+        topic: topics.Topic,
+        talk: Talk,
+        content_type: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> TakenOver:
         """Take the connection from the HTTP server and let `talk` use it; what the handler then returns.
 
-        With a content type the head is sent first, which answers a request to upgrade. Raises ConnectionResetError
-        where the client is gone; then nothing of `talk` has run.
+        With a content type the head is sent first, with more `headers`, which answers a request to upgrade. Raises
+        ConnectionResetError where the client is gone; then nothing of `talk` has run.
         """
         upgraded = bool(content_type) and asks_to_upgrade(http)
         chunked = not topic.hears and http.version >= (1, 1)
-        start = head(content_type, upgraded=upgraded, chunked=chunked) if content_type else b""
+        start = head(content_type, upgraded=upgraded, chunked=chunked, more=headers) if content_type else b""
         name = _PREFIX + secrets.token_hex(8)
         note = note_of(http)
         noted = self.audit.begun(note, lasts=topic.hears) if self.audit and note else None

@@ -35,7 +35,7 @@ def locate(layers: Sequence[Path], path: str) -> Path | None:
         if part == "..":
             here = here[:-1] or here
             continue
-        found = _look_up(here[-1], part)
+        found = look_up(here[-1], part)
         if not found:
             return None
         mode = found[0].lstat().st_mode
@@ -54,7 +54,7 @@ def locate(layers: Sequence[Path], path: str) -> Path | None:
     return here[-1][0] if here[-1] else None
 
 
-def _look_up(directories: Sequence[Path], name: str) -> list[Path]:
+def look_up(directories: Sequence[Path], name: str) -> list[Path]:
     """What a name is in a merged directory: one path, or the directories that are merged under it."""
     merged: list[Path] = []
     for directory in directories:
