@@ -10,12 +10,8 @@ import pytest
 import seaway_bus
 from seaway_bus import Bus
 from seaway_bus.permissions import inbox
-from seaway_daemon.engine import Engine
-from seaway_daemon.happenings import Happenings
-from seaway_daemon.server import Server
-from seaway_daemon.settings import DaemonSettings
 from seaway_protocol.fleet import Membership
-from seeing_peer import Peer, know
+from seeing_peer import Peer, know, serving
 from support.bus import QUICK, BusFor, NatsServer
 
 LABELS = {"n1": {"region": "eu"}, "h2": {"region": "eu", "disk": "fast"}, "h3": {"region": "us"}}
@@ -49,21 +45,6 @@ async def hosts(nats_server: NatsServer) -> AsyncIterator[dict[str, Peer]]:
     yield peers
     for bus in buses:
         await bus.close()
-
-
-@contextlib.asynccontextmanager
-async def serving(bus: Bus, socket: Path) -> AsyncIterator[Path]:
-    """A host's daemon."""
-    happenings = Happenings(bus)
-    server = Server(Engine(bus, happenings, DaemonSettings(node=bus.node, socket=str(socket), stop_seconds=1.0)))
-    happenings.start()
-    await server.start()
-    await happenings.subscribed.wait()
-    try:
-        yield socket
-    finally:
-        await server.stop()
-        await happenings.stop()
 
 
 @pytest.fixture

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from seaway_bus import Bus, Endpoints, Sender
+from seaway_daemon.engine import Engine
+from seaway_daemon.happenings import Happenings
+from seaway_daemon.server import Server
+from seaway_daemon.settings import DaemonSettings
 from seaway_daemon.times import rfc3339
 from seaway_fleet.seeing import Seeing
 from seaway_fleet.tunnel import TunnelEndpoints
@@ -145,3 +150,18 @@ def know(peers: dict[str, Peer], *lost: str, also: tuple[str, ...] = ()) -> None
     peers["n1"].hosts = tuple(
         Seen(host=Host(node=node, labels=labels[node]), at=now, lost=node in lost) for node in labels
     )
+
+
+@contextlib.asynccontextmanager
+async def serving(bus: Bus, socket: Path) -> AsyncIterator[Path]:
+    """A host's daemon."""
+    happenings = Happenings(bus)
+    server = Server(Engine(bus, happenings, DaemonSettings(node=bus.node, socket=str(socket), stop_seconds=1.0)))
+    happenings.start()
+    await server.start()
+    await happenings.subscribed.wait()
+    try:
+        yield socket
+    finally:
+        await server.stop()
+        await happenings.stop()
