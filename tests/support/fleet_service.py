@@ -94,6 +94,18 @@ class FleetHost:
             await process.stop()
         self._processes.clear()
 
+    async def crash(self) -> None:
+        """All of it, at once, as in a power cut; `stop` and `start` bring it back."""
+        for name in ("fleet", "hub", "bus"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                self.signal(name, signal.SIGSTOP)
+        for process in (*self._processes.values(), *([self._hub._process] if self._hub._process else [])):
+            process._stopping = True
+        for name in ("fleet", "hub", "bus"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                self.signal(name, signal.SIGKILL)
+        await self.stop()
+
     def _run(self, program: Program) -> None:
         process = self._processes[program.name] = Process(program, self.layout)
         process.start()

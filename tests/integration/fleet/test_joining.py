@@ -150,15 +150,11 @@ async def test_an_address_that_is_none(hosts: Hosts, address: str) -> None:
     assert host.left == set()
 
 
-async def test_an_address_that_is_taken_or_elsewhere(hosts: Hosts) -> None:
-    h1, h2 = await hosts.host("h1"), await hosts.host("h2", arrival_seconds=2.0)
+async def test_an_address_that_is_taken(hosts: Hosts) -> None:
+    h1, h2 = await hosts.host("h1"), await hosts.host("h2")
     await h1.init()
     h2.address = h1.address
     with pytest.raises(Conflict, match=r"cannot make the fleet test: a hub at .* needs the ports .* is taken"):
-        await h2.init()
-    assert h2.left == set()
-    h2.address = "192.0.2.1:4523"
-    with pytest.raises(Unavailable, match="cannot make the fleet test: its hub can't be reached"):
         await h2.init()
     assert h2.left == set()
 
@@ -221,11 +217,13 @@ async def test_credentials_are_renewed_at_half_their_life(hosts: Hosts) -> None:
 
 
 async def test_a_hub_that_was_off_for_too_long_lets_itself_in(hosts: Hosts) -> None:
-    h1 = await hosts.host("h1", credential_seconds=2.0)
+    h1 = await hosts.host("h1", credential_seconds=6.0, arrival_seconds=5.0)
     with contextlib.suppress(Unavailable):
         await h1.init()
     await h1.stop()
-    h1.settings["credential_seconds"] = 3600.0
+    while time.time_ns() < h1.standing.expires:
+        await asyncio.sleep(0.1)
+    h1.settings |= {"credential_seconds": 3600.0, "arrival_seconds": 45.0}
     await h1.start()
     if not h1.standing.fleet:  # it took longer to be made than its credential held
         await h1.init()
