@@ -29,7 +29,7 @@ from seaway_daemon.api.refused import no_plugins, no_swarm, not_in_swarm, unsupp
 from seaway_daemon.api.route import Route
 from seaway_daemon.fleet import events as fleet_events
 from seaway_daemon.fleet import logs as fleet_logs
-from seaway_daemon.fleet import membership, openapi, seeing, upgrades
+from seaway_daemon.fleet import membership, openapi, seeing, targets, upgrades
 from seaway_daemon.ui import pages
 
 ROUTES: tuple[Route, ...] = (
@@ -170,6 +170,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/fleet/df", seeing.disk_usage, "read"),
     Route("GET", "/fleet/events", fleet_events.events, "read"),
     Route("GET", "/fleet/logs", fleet_logs.logs, "read"),
+    Route("GET", "/fleet/targets", targets.targets, "read"),
     Route("GET", "/fleet/upgrades", upgrades.list_, "read"),
     Route("POST", "/fleet/upgrades", upgrades.create, "admin"),
     Route("GET", "/fleet/upgrades/{name}", upgrades.inspect, "read"),
