@@ -40,8 +40,8 @@ _BATCH = 256
 _LINGER = 0.05
 """Seconds for which more notes are waited for: what belongs together is written together."""
 
-_AGAIN = 1.0
-"""Seconds after which a batch that the bus didn't take is sent again."""
+_AGAIN, _AGAIN_MOST = 1.0, 60.0
+"""Seconds after which a batch that the bus didn't take is sent again: at first, and where it goes on not taking it."""
 
 _REFUSED = 403
 
@@ -179,16 +179,16 @@ class Audit:
         self._batch = None
 
     async def _publish(self, told: Noted, key: str) -> None:
-        late = False
+        pause = _AGAIN
         while True:
             try:
                 await self._bus.publish(audit.noted, told, id=self._bus.node, key=key)
                 return
             except Error as error:
-                if not late:
+                if pause == _AGAIN:
                     log.warning("The audit waits: %s", error.text)
-                late = True
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _AGAIN_MOST)
 
 
 def note_of(http: web.BaseRequest) -> Note | None:
