@@ -46,7 +46,7 @@ class Refused(Exception):
 def main() -> int:
     """0 where it was answered to the end."""
     order = json.loads(sys.argv[1])
-    os.umask(0)
+    os.umask(0o022)
     os.nice(_NICENESS)
     confine.die_with_parent()
     syscalls.prctl(flags.PR_SET_DUMPABLE, 0)  # a container that sees the host's processes can't trace this one

@@ -43,7 +43,7 @@ class Extractor:
     def extract(self, stream: TarStream) -> None:
         """Every entry. Raises TarError for what can't be in such an archive, OSError naming the entry."""
         for entry in stream:
-            path = clean(entry.name)
+            path = self._clean(entry.name)
             try:
                 self._entry(stream, entry, path)
             except OSError as error:
@@ -94,10 +94,11 @@ class Extractor:
     def _may_replace(self, found: os.stat_result, entry: Entry, path: bytes) -> None:
         if not self._wishes.keep_kinds:
             return
+        there = self._into + b"/" + path
         if stat.S_ISDIR(found.st_mode):
-            raise TarError(f"cannot overwrite directory {_quoted(path)} with non-directory {_quoted(self._into)}")
+            raise TarError(f"cannot overwrite directory {_quoted(there)} with non-directory {_quoted(self._into)}")
         if entry.kind == tarstream.DIRECTORY:
-            raise TarError(f"cannot overwrite non-directory {_quoted(path)} with directory {_quoted(self._into)}")
+            raise TarError(f"cannot overwrite non-directory {_quoted(there)} with directory {_quoted(self._into)}")
 
     def _remove(self, place: int, name: bytes) -> None:
         """Take away what is at a name, with all that is below it."""
@@ -148,7 +149,7 @@ class Extractor:
         self._directories[path] = entry
 
     def _link(self, place: int, name: bytes, entry: Entry) -> None:
-        above, _, target = clean(entry.link).rpartition(b"/")
+        above, _, target = self._clean(entry.link).rpartition(b"/")
         source = self._open(above)
         try:
             os.link(target, name, src_dir_fd=source, dst_dir_fd=place, follow_symlinks=False)
@@ -169,6 +170,12 @@ class Extractor:
     def _owner(self, entry: Entry) -> tuple[int, int]:
         return self._wishes.owner or (entry.uid, entry.gid)
 
+    def _clean(self, name: bytes) -> bytes:
+        path = clean(name)
+        if path is None:
+            raise TarError(f"{_quoted(name)} is outside of {_quoted(self._into or b'/')}")
+        return path
+
     def _finish(self, path: bytes, entry: Entry) -> None:
         """A directory's time, which whatever was made in it has changed."""
         above, _, name = path.rpartition(b"/")
@@ -184,13 +191,13 @@ class Extractor:
             os.close(place)
 
 
-def clean(name: bytes) -> bytes:
-    """A name relative to the directory that all goes into; "" is that itself. Raises TarError where it leads out."""
+def clean(name: bytes) -> bytes | None:
+    """A name relative to the directory that all goes into; "" is that itself, None leads out of it."""
     parts: list[bytes] = []
     for part in name.split(b"/"):
         if part == b"..":
             if not parts:
-                raise TarError(f"{_quoted(name)} is outside of the directory that is copied to")
+                return None
             parts.pop()
         elif part not in (b"", b"."):
             parts.append(part)

@@ -1,3 +1,4 @@
+
 """Writes a tree as a tar stream: ustar, with PAX records where something doesn't fit (POSIX.1-2017 pax).
 
 As in Docker: entries in the order of their names, hard links to the first name, whole seconds, no names of owners,
@@ -10,7 +11,6 @@ import errno
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
 
 from seaway_supervisor.copying import inroot, paths
 
@@ -37,6 +37,7 @@ class Packer:
         self._out = out
         self._pending = bytearray()
         self._links: dict[tuple[int, int], str] = {}
+        self._open: tuple[bytes, int] | None = None
 
     def tree(self, directory: int, root: str) -> None:
         """A directory and all that is in it; the archive's name of the directory itself is `root`."""
@@ -44,21 +45,24 @@ class Packer:
         self.inside(directory, root)
 
     def inside(self, directory: int, root: str) -> None:
-        """All that is in a directory, without itself."""
-        waiting = [b""]
+        """All that is in a directory, without itself: each directory's content behind it."""
+        waiting = [(b"", self._names(directory))]
         while waiting:
-            path = waiting.pop()
+            path, names = waiting[-1]
+            if not names:
+                waiting.pop()
+                self._leave()
+                continue
+            name = names.pop()
+            below = path + b"/" + name if path else name
             try:
-                place = inroot.open_below(directory, path, _DIRECTORY)
+                place = self._enter(directory, path)
+                if self._add(place, name, paths.entry(root, os.fsdecode(below))):
+                    waiting.append((below, self._names(self._enter(directory, below))))
             except OSError as error:
                 if error.errno not in _VANISHED:
                     raise
-                continue
-            try:
-                below = [path + b"/" + each if path else each for each in self._directory(place, path, root)]
-            finally:
-                os.close(place)
-            waiting += reversed(below)
+        self._leave()
 
     def single(self, directory: int, name: bytes, root: str) -> None:
         """One file, link or special file."""
@@ -69,12 +73,23 @@ class Packer:
         self._pending += bytes(2 * tarfile.BLOCKSIZE)
         self._flush()
 
-    def _directory(self, place: int, path: bytes, root: str) -> Iterator[bytes]:
-        """Add what is in an open directory; the names of directories in it."""
-        for name in sorted(os.fsencode(each) for each in os.listdir(place)):
-            below = os.fsdecode(path + b"/" + name if path else name)
-            if self._add(place, name, paths.entry(root, below)):
-                yield name
+    def _enter(self, top: int, path: bytes) -> int:
+        """A directory below another, opened: one at a time, however deep the tree is."""
+        if self._open is None or self._open[0] != path:
+            place = inroot.open_below(top, path, _DIRECTORY)
+            self._leave()
+            self._open = path, place
+        return self._open[1]
+
+    def _leave(self) -> None:
+        if self._open:
+            os.close(self._open[1])
+        self._open = None
+
+    @staticmethod
+    def _names(place: int) -> list[bytes]:
+        """What is in a directory, in the order of the names, the first one last."""
+        return sorted((os.fsencode(each) for each in os.listdir(place)), reverse=True)
 
     def _add(self, directory: int, name: bytes, entry: str) -> bool:
         """Add one entry; whether it is a directory. Nothing where it has vanished."""

@@ -124,13 +124,14 @@ def _stacked(view: View) -> int:
 def _skeleton(view: View) -> str:
     """The lowest layer: places to attach to, which a container that never ran may lack."""
     skeleton = Path(view.place) / "skeleton"
-    skeleton.mkdir(mode=0o755)
-    skeleton.chmod(0o755)
+    skeleton.mkdir()
     for each in view.attached:
+        if not each.source:
+            continue
         place = skeleton / each.target.strip("/")
         if place.is_relative_to(skeleton) and ".." not in place.parts:
             with contextlib.suppress(OSError):
-                _place(place, is_file=bool(each.source) and not Path(each.source).is_dir())
+                _place(place, is_file=not Path(each.source).is_dir())
     return str(skeleton)
 
 
