@@ -91,6 +91,8 @@ class Follower:
         """Read until the end; whatever isn't the next number is noted."""
         assert self.process.stdout
         for line in self.process.stdout:
+            if not line.endswith("\n"):
+                return  # cut off when it was told to stop
             if line.strip().isdigit() and int(line) == self.expected:
                 self.expected += 1
             else:
