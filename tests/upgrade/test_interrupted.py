@@ -170,8 +170,9 @@ def test_an_older_version_is_refused_unless_it_is_asked_for(host: SystemdHost) -
     assert all_current(host) == {**dict.fromkeys(SERVICES, NEW), "runtime": OLD}
 
 
-def test_a_full_disk_is_refused_before_anything_and_costs_nothing_in_the_middle(host: SystemdHost) -> None:
-    """/opt/seaway on a file system of its own, which has three MiB free."""
+@pytest.fixture
+def small_disk(host: SystemdHost) -> Iterator[SystemdHost]:
+    """The host with /opt/seaway on a file system of its own, which has three MiB free."""
     host.shell(
         """
         mkdir -p /tmp/opt; mount -t tmpfs -o mode=755 tmpfs /tmp/opt; cp -a /opt/seaway/. /tmp/opt
@@ -179,6 +180,15 @@ def test_a_full_disk_is_refused_before_anything_and_costs_nothing_in_the_middle(
         mount -o remount,size=$(( $(df --output=used -k /opt/seaway | tail -1) + 3072 ))k /opt/seaway
         """
     )
+    yield host
+    # What runs from there keeps it until it is restarted.
+    host.shell(
+        "umount -l /opt/seaway; rm -rf /opt/seaway; cp -a /tmp/opt /opt/seaway; umount -l /tmp/opt; rmdir /tmp/opt"
+    )
+
+
+def test_a_full_disk_is_refused_before_anything_and_costs_nothing_in_the_middle(small_disk: SystemdHost) -> None:
+    host = small_disk
     before = host.main_pid("network")
     said = last(host.run("seaway", "upgrade", "--from", "/new", "--json", "network", check=False))
     assert said["result"] == "refused" and "make room first" in said["says"]
