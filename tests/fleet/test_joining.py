@@ -77,7 +77,7 @@ def test_a_host_without_its_hub_works_alone_and_catches_up(fleet: Hosts) -> None
     before = fleet[2].pid("witness")
     fleet.crash(1)
     until(lambda: not connected(fleet[2]), 60)
-    assert fleet[2].run("docker", "run", "--rm", "busybox", "echo", "alone").strip() == "alone"
+    assert fleet[2].run("docker", "run", "--rm", "busybox", "busybox", "echo", "alone").strip() == "alone"
     fleet.boot(1)
     fleet[1].run("docker", "start", "witness")
     all_ready(fleet)
@@ -89,7 +89,7 @@ def test_an_unplugged_host_is_missed_and_found_again(fleet: Hosts) -> None:
     fleet.unplug(3)
     until(lambda: fleet.ready() == ["h1", "h2"], 60)
     until(lambda: {"Node": "h3", "State": "lost"}.items() <= fleet.seen()[2].items(), 90)
-    assert fleet[3].run("docker", "run", "--rm", "busybox", "echo", "alone").strip() == "alone"
+    assert fleet[3].run("docker", "run", "--rm", "busybox", "busybox", "echo", "alone").strip() == "alone"
     fleet.plug(3)
     all_ready(fleet)
     assert fleet[3].pid("witness") == before
