@@ -205,7 +205,8 @@ class FleetBus:
                 with contextlib.suppress(Error, KeyError):
                     subject = f"$JS.hub.API.STREAM.INFO.KV_{bucket.name}"
                     told = json.loads((await bus._requests.send(subject, b"", None, 2.0, "=")).data)["cluster"]
-                    if len(told["replicas"]) == replicas - 1 and all(each["current"] for each in told["replicas"]):
+                    others = told.get("replicas", ())
+                    if len(others) == replicas - 1 and all(each["current"] for each in others):
                         return
                 await asyncio.sleep(0.1)
 

@@ -12,6 +12,7 @@ import pytest
 from integration.bus.test_leaf import answering, serve
 from seaway_bus import Bus, connect
 from seaway_bus.certificates import new_authority
+from seaway_bus.group import remove_hubs
 from seaway_bus.hub import HubKeys, refresh_hub
 from seaway_bus.hub_address import join_url
 from seaway_bus.server_process import reload_server
@@ -235,6 +236,8 @@ async def test_a_later_version_writes_the_hub_again_from_what_it_was_written_fro
         refresh_hub(fleet_bus.directory)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 async def test_a_hub_grows_to_three_and_any_of_them_may_be_killed(fleet_bus: FleetBus) -> None:
     await fleet_bus.start("h1", "h2")
     await fleet_bus.ensure()
@@ -281,3 +284,46 @@ async def test_a_hub_that_is_killed_keeps_what_it_was_told(fleet_bus: FleetBus) 
                     break
                 await asyncio.sleep(0.1)
         assert entry and entry.revision == revision and entry.value and entry.value.cpus == round
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_a_hub_that_goes_for_good_is_missed_no_more(fleet_bus: FleetBus) -> None:
+    """Three hubs, of which two go one after the other: the last decides alone again."""
+    await fleet_bus.start("h1", "h2")
+    await fleet_bus.ensure()
+    buses = await serve(fleet_bus)
+    for node in ("h2", "h3"):
+        await fleet_bus.grow(node)
+    await fleet_bus.replicated(buses["h1"], memory.HOSTS, 3)
+    first, left = fleet_bus.hubs[0], ["h1", "h2", "h3"]
+    for node in ("h3", "h2"):
+        left.remove(node)
+        going = fleet_bus.hubs.pop()
+        if node == "h3":  # without a word; of two, the one that goes must still be there to be let go
+            going.stop()
+        async with asyncio.timeout(60):
+            while not await removed(first.directory, first.address, left):
+                await asyncio.sleep(0.1)
+        going.stop()
+        for hub in fleet_bus.hubs:
+            hub.peers = tuple(other.address for other in fleet_bus.hubs if other is not hub)
+            assert hub.write().reload()
+        await fleet_bus.replicated(buses["h1"], memory.HOSTS, 1)
+        await buses["h1"].bucket(memory.HOSTS).put("h1", Host(node="h1", cpus=len(left)))
+    first.stop()
+    await first.start()
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(errors.Error):
+                entry = await buses["h1"].bucket(memory.HOSTS).get("h1", 2)
+                break
+            await asyncio.sleep(0.1)
+    assert entry and entry.value and entry.value.cpus == 1
+
+
+async def removed(directory: Path, address: str, stay: list[str]) -> list[str]:
+    """What was removed; nothing while the group has no leader, who may just have gone."""
+    with contextlib.suppress(errors.Unavailable):
+        return await remove_hubs(directory, address, stay)
+    return []

@@ -239,7 +239,7 @@ def _plain(settings: HubSettings) -> dict[str, object]:
 
 def _founding(keys: HubKeys, settings: HubSettings, server: Path) -> Founding:
     return Founding(
-        name=_server_name(settings.node),
+        name=server_name(settings.node),
         cluster=keys.fleet,
         store=settings.store,
         operator=keys.key("operator"),
@@ -249,7 +249,8 @@ def _founding(keys: HubKeys, settings: HubSettings, server: Path) -> Founding:
     )
 
 
-def _server_name(node: str) -> str:
+def server_name(node: str) -> str:
+    """The name of the hub's server on a host."""
     return f"seaway-hub-{node}"
 
 
@@ -275,7 +276,7 @@ def _configuration(directory: Path, keys: HubKeys, settings: HubSettings, at: tu
         f"ca_file: {quoted(str(directory / 'authority.pem'))}, timeout: 10"
     )
     return f"""# Written by seaway-bus; changes are lost.
-server_name: {quoted(_server_name(settings.node))}
+server_name: {quoted(server_name(settings.node))}
 host: {quoted(listen)}
 port: {port + JOIN}
 pid_file: {quoted(str(settings.store / PID_FILE))}
