@@ -35,6 +35,7 @@ class Facts:
         self._place = place
         self._versions = Versions()
         self._versions_until = 0.0
+        self._asking: asyncio.Task[None] | None = None
         self._since = time.time_ns()
 
     async def __call__(self) -> Host:
@@ -70,10 +71,19 @@ class Facts:
             return None
 
     async def _known_versions(self) -> Versions:
-        if time.monotonic() > self._versions_until:
-            self._versions = await self._ask_versions()
-            self._versions_until = time.monotonic() + VERSIONS_AGE
+        """The versions known; they are asked for again meanwhile: whoever lists the hosts doesn't wait for it."""
+        if self._asking is None and time.monotonic() > self._versions_until:
+            self._asking = asyncio.create_task(self._renew_versions(), name="versions")
+        if self._asking and not self._versions.services:
+            await asyncio.shield(self._asking)
         return self._versions
+
+    async def _renew_versions(self) -> None:
+        try:
+            self._versions = await self._ask_versions()
+        finally:
+            self._versions_until = time.monotonic() + VERSIONS_AGE
+            self._asking = None
 
     async def _ask_versions(self) -> Versions:
         """What answers on the bus; for what doesn't, what is installed."""
@@ -104,4 +114,3 @@ def load(loadavg: str) -> int:
 def installed(opt: Path) -> dict[str, str]:
     """The current version of each service below `/opt/seaway`."""
     return {link.parent.name: link.readlink().name for link in sorted(opt.glob("*/current")) if link.is_symlink()}
-

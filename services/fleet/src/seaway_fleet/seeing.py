@@ -69,7 +69,11 @@ class Seeing:
         """How this host is."""
         if not self._meant(ask):
             return HostReport(node=self._bus.node, meant=False)
-        return HostReport(node=self._bus.node, host=await self._describe())
+        host, listed = await asyncio.gather(self._describe(), self._containers(), return_exceptions=True)
+        if isinstance(host, BaseException):
+            raise host
+        unhealthy = 0 if isinstance(listed, BaseException) else sum(map(_unhealthy, listed))
+        return HostReport(node=self._bus.node, host=msgspec.structs.replace(host, unhealthy=unhealthy))
 
     @everyone.on(fleet.containers)
     async def containers(self, ask: AskContainers) -> HostContainers:
@@ -200,6 +204,11 @@ def after(listed: Sequence[L], id: str) -> Sequence[L]:
     """What comes behind the one with this id; all where it isn't there any more, so that nothing is left out."""
     place = next((index for index, each in enumerate(listed, 1) if each.id == id), 0) if id else 0
     return listed[place:]
+
+
+def _unhealthy(container: Container) -> bool:
+    state = container.state
+    return state.status == "running" and state.health is not None and state.health.status == "unhealthy"
 
 
 def _fitting(messages: Sequence[Message]) -> int:

@@ -42,8 +42,14 @@ CATCHING_UP = 10.0
 LATE = 30 * SECOND
 """Nanoseconds that what is asked for overlaps: clocks differ, and what has just happened may still be on its way."""
 
+WAITING = 10_000
+"""Events that may wait for a client that reads slowly."""
+
 KEPT = 50_000
 """Events that are remembered as told."""
+
+_LAST = 5.0
+"""Seconds for telling what waits when the time is up."""
 
 HISTORY = 10.0
 """Seconds that hosts may take to look up what has happened."""
@@ -137,21 +143,53 @@ async def events(request: Request) -> web.StreamResponse:
 async def _follow(
     engine: Engine, teller: Teller, live: AsyncIterator[Occurrence], response: web.StreamResponse
 ) -> None:
-    """Tell what happens, until the time is up or the client has gone."""
-    catching = asyncio.get_running_loop().create_task(_catch_up(engine, teller, response), name="missed events")
+    """Tell what happens, until the time is up, the client has gone, or it reads so slowly that it gets too far behind.
+
+    Such a client is cut off: it asks again from the last event that it has read.
+    """
+    waiting: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
     left = (teller.until - time.time_ns()) / SECOND if teller.until else None
+    hearing = [
+        asyncio.create_task(_hear(teller, live, waiting), name="events of the fleet"),
+        asyncio.create_task(_catch_up(engine, teller, waiting), name="missed events"),
+    ]
+    writing = asyncio.create_task(_write(waiting, response), name="events to a client")
     try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(left):
-                async for occurrence in live:
-                    if line := teller.line(occurrence):
-                        await response.write(line)
+        ended, _ = await asyncio.wait((*hearing, writing), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if not ended:  # the time is up: what is known by now is still told
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(waiting.join(), _LAST)
     finally:
-        catching.cancel()
-        await asyncio.gather(catching, return_exceptions=True)
+        for task in (*hearing, writing):
+            task.cancel()
+        outcomes = await asyncio.gather(*hearing, writing, return_exceptions=True)
+    for error in outcomes:
+        if isinstance(error, ConnectionError):
+            raise error
+        if isinstance(error, Exception):
+            log.warning("The events of the fleet broke off: %s", error)
 
 
-async def _catch_up(engine: Engine, teller: Teller, response: web.StreamResponse) -> None:
+async def _hear(teller: Teller, live: AsyncIterator[Occurrence], waiting: asyncio.Queue[bytes]) -> None:
+    async for occurrence in live:
+        if line := teller.line(occurrence):
+            _put(waiting, line)
+
+
+async def _write(waiting: asyncio.Queue[bytes], response: web.StreamResponse) -> None:
+    while True:
+        await response.write(await waiting.get())
+        waiting.task_done()
+
+
+def _put(waiting: asyncio.Queue[bytes], lines: bytes) -> None:
+    try:
+        waiting.put_nowait(lines)
+    except asyncio.QueueFull:
+        raise ConnectionResetError("the client reads too slowly") from None
+
+
+async def _catch_up(engine: Engine, teller: Teller, waiting: asyncio.Queue[bytes]) -> None:
     """Tell what was missed; a round that fails is made up for by the next."""
     asked = time.time_ns()
     while True:
@@ -160,7 +198,7 @@ async def _catch_up(engine: Engine, teller: Teller, response: web.StreamResponse
         try:
             teller.nodes = await _nodes(engine, teller.on)
             if missed := await _history(engine, teller, asked - LATE, now):
-                await response.write(missed)
+                _put(waiting, missed)
             asked = now
         except Error as error:
             log.debug("What was missed can't be asked for now: %s", error.text)
