@@ -61,6 +61,15 @@ def require(actor: Actor, access: str, doing: str) -> None:
         raise PermissionDenied(f"cannot {doing}: {role}, and this needs {_a(needed)}")
 
 
+def carries(labels: Mapping[str, str], wanted: tuple[str, ...]) -> bool:
+    """Whether all labels that are wanted, `key` or `key=value`, are there."""
+    for each in wanted:
+        key, given, value = each.partition("=")
+        if key not in labels or (given and labels[key] != value):
+            return False
+    return True
+
+
 def _a(role: str) -> str:
     return f"an {role}" if role[:1] in "ao" else f"a {role}"
 
@@ -72,7 +81,7 @@ def check_create(actor: Actor, body: CreateContainer) -> None:
     """Refuse a container that reaches the host for who isn't an admin, and one outside the actor's scope."""
     if actor.role == ADMIN and not actor.labels:
         return
-    if missing := [label for label in actor.labels if not _labelled(body.labels, label)]:
+    if missing := [label for label in actor.labels if not carries(body.labels, (label,))]:
         needed = ", ".join(missing)
         raise PermissionDenied(f"cannot create the container: {actor.name}'s containers carry the label {needed}")
     reasons = [*reaches_host(body.host_config), *(reaches_others(body.host_config) if actor.labels else ())]
@@ -135,8 +144,3 @@ def reaches_others(host: HostConfig) -> Iterable[str]:
     named += [mount.source for mount in host.mounts if mount.type == "volume" and mount.source]
     if named:
         yield f"the volume {named[0]}"
-
-
-def _labelled(labels: Mapping[str, str], wanted: str) -> bool:
-    key, given, value = wanted.partition("=")
-    return key in labels and (not given or labels[key] == value)

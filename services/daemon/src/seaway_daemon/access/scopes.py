@@ -14,6 +14,7 @@ from seaway_protocol.actor import Actor
 from seaway_protocol.errors import InvalidArgument, NotFound, PermissionDenied
 from seaway_protocol.types import Container
 
+from seaway_daemon.access.roles import carries
 from seaway_daemon.api.query import Query
 from seaway_daemon.api.route import Route
 from seaway_daemon.engine import Engine
@@ -79,15 +80,6 @@ async def _own(actor: Actor, reference: str, engine: Engine) -> Container:
     if not carries(container.labels, actor.labels):
         raise NotFound(f"No such container: {reference}")
     return container
-
-
-def carries(labels: Mapping[str, str], wanted: tuple[str, ...]) -> bool:
-    """Whether all labels that are wanted, `key` or `key=value`, are there."""
-    for each in wanted:
-        key, given, value = each.partition("=")
-        if key not in labels or (given and labels[key] != value):
-            return False
-    return True
 
 
 def filtered(query: Query, labels: tuple[str, ...]) -> Query:
