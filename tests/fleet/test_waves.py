@@ -49,6 +49,11 @@ def states(found: dict[str, Any]) -> dict[str, str]:
     return {host["Node"]: host["State"] for host in found.get("Hosts", ())}
 
 
+def steps(found: dict[str, Any], node: str) -> set[str]:
+    """What became of a host's services so far."""
+    return {step["State"] for host in found.get("Hosts", ()) if host["Node"] == node for step in host["Services"]}
+
+
 def versions(host: SystemdHost) -> set[str]:
     return {host.run("readlink", f"/opt/seaway/{service}/current").strip() for service in SERVICES}
 
@@ -79,8 +84,11 @@ def test_a_failing_canary_touches_one_host_and_is_rolled_back(installed: Hosts, 
     began = time.monotonic()
     id = begin(installed, spoiled(installed[1], "supervisor", how))
     print(f"\npublished and begun: {time.monotonic() - began:.1f} s")
+    until(lambda: "taken back" in steps(plan(installed, id), "h2"), 300, pause=0.2)
+    failed_at = time.time()
     found = ended(installed, id)
     print(f"canary, from its beginning to rolled back: {found['EndedAt'] - happened(found, 'working', 'h2'):.1f} s")
+    print(f"canary, from its failure to rolled back: {max(0.0, found['EndedAt'] - failed_at):.1f} s")
     print(f"  {found['Hosts'][0]['Says']}")
     assert (found["State"], states(found)) == ("rolled back", {"h1": "waiting", "h2": "restored", "h3": "waiting"})
     assert [versions(host) for host in installed.hosts] == [{NOW}] * 3
