@@ -87,11 +87,15 @@ async def test_a_host_in_no_fleet_and_one_that_only_answers_are_told_so(daemon: 
     alone = await ask(daemon, "/fleet/containers")
     assert alone.status == 409 and "seaway fleet init" in alone.message
     hosts["n1"].place = Membership(node="n1", fleet="test", role="member")
+    assert (await ask(daemon, "/fleet/events")).status == 403
     member = await ask(daemon, "/fleet/hosts")
     assert member.status == 403 and "only answers" in member.message
     await hosts["n1"].fall_silent()
 
 
 async def test_what_is_asked_wrongly_is_refused(daemon: Path, hosts: dict[str, Peer]) -> None:
+    for path in ("/fleet/containers", "/fleet/events", "/fleet/logs", "/fleet/targets"):
+        unknown = await ask(daemon, path, node="h4")
+        assert (unknown.status, unknown.message) == (404, "no such host in the fleet: h4")
     for query in ({"timeout": "0"}, {"timeout": "x"}, {"limit": "x"}, {"filters": "{"}, {"filters": '{"a": ["b"]}'}):
         assert (await ask(daemon, "/fleet/containers", **query)).status == 400, query

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -65,6 +65,11 @@ def moment(text: str | None) -> str | None:
 def hosts_query(node: tuple[str, ...], on: tuple[str, ...], timeout: float | None) -> dict[str, Any]:
     """The options of `asking_hosts` as parameters of the API."""
     return {"node": node, "on": on, "timeout": timeout}
+
+
+def options_query(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, of all options that `asking_hosts` gave a verb."""
+    return hosts_query(options["node"], options["on"], options["timeout"])
 
 
 def show(

@@ -16,7 +16,7 @@ from seaway_cli.fleet.answers import (
     filtering,
     filters_of,
     formatting,
-    hosts_query,
+    options_query,
     show,
     tell_missing,
 )
@@ -35,24 +35,22 @@ _SHORT = 20
 @pass_engine
 def ls(
     engine: Engine,
-    node: tuple[str, ...],
-    on: tuple[str, ...],
-    timeout: float | None,
-    strict: bool,
+    /,
     form: str,
     versions: bool,
+    **hosts: Any,
 ) -> None:
     """List the hosts: their state, versions, load and what runs on them.
 
     A host is ready, draining, silent where it didn't answer, or lost where it hasn't been heard of for a while.
     """
-    answer = engine.ask("GET", "/fleet/hosts", **hosts_query(node, on, timeout))
+    answer = engine.ask("GET", "/fleet/hosts", **options_query(hosts))
     if versions:
         show(answer, form, ["NODE", *(name.upper() for name in SERVICES)], _versions)
     else:
         titles = ["NODE", "STATE", "ROLE", "ADDRESS", "VERSION", "LOAD", "MEMORY", "RUNNING", "STOPPED", "LABELS"]
         show(answer, form, titles, _host)
-    tell_missing(answer, strict)
+    tell_missing(answer, hosts["strict"])
 
 
 def _host(each: dict[str, Any]) -> Iterator[list[str]]:
@@ -94,16 +92,14 @@ def _versions(each: dict[str, Any]) -> Iterator[list[str]]:
 @pass_engine
 def ps(
     engine: Engine,
-    node: tuple[str, ...],
-    on: tuple[str, ...],
-    timeout: float | None,
-    strict: bool,
+    /,
     form: str,
     filters: tuple[str, ...],
     everything: bool,
     limit: int | None,
     quiet: bool,
     whole: bool,
+    **hosts: Any,
 ) -> None:
     """List the containers of all hosts."""
     answer = engine.ask(
@@ -112,14 +108,14 @@ def ps(
         all=everything,
         limit=limit,
         filters=filters_of(filters) or None,
-        **hosts_query(node, on, timeout),
+        **options_query(hosts),
     )
     if quiet:
         click.echo("\n".join(f"{each['Node']} {each['Id'][:12]}" for each in answer["Items"]), nl=bool(answer["Items"]))
     else:
         titles = ["NODE", "CONTAINER ID", "IMAGE", "COMMAND", "STATUS", "PORTS", "NAMES"]
         show(answer, form, titles, lambda each: [_container(each, whole=whole)])
-    tell_missing(answer, strict)
+    tell_missing(answer, hosts["strict"])
 
 
 def _container(each: dict[str, Any], *, whole: bool) -> list[str]:
@@ -142,17 +138,15 @@ def _container(each: dict[str, Any], *, whole: bool) -> list[str]:
 @pass_engine
 def images(
     engine: Engine,
-    node: tuple[str, ...],
-    on: tuple[str, ...],
-    timeout: float | None,
-    strict: bool,
+    /,
     form: str,
     filters: tuple[str, ...],
+    **hosts: Any,
 ) -> None:
     """List the images of all hosts, each once, and on how many hosts it is."""
-    answer = engine.ask("GET", "/fleet/images", filters=filters_of(filters) or None, **hosts_query(node, on, timeout))
+    answer = engine.ask("GET", "/fleet/images", filters=filters_of(filters) or None, **options_query(hosts))
     show(answer, form, ["REPOSITORY", "TAG", "IMAGE ID", "AGE", "SIZE", "CONTAINERS", "HOSTS"], _image)
-    tell_missing(answer, strict)
+    tell_missing(answer, hosts["strict"])
 
 
 def _image(each: dict[str, Any]) -> Iterator[list[str]]:
@@ -173,18 +167,16 @@ def _places(nodes: list[str]) -> str:
 @pass_engine
 def df(
     engine: Engine,
-    node: tuple[str, ...],
-    on: tuple[str, ...],
-    timeout: float | None,
-    strict: bool,
+    /,
     form: str,
+    **hosts: Any,
 ) -> None:
     """Show what the disks of all hosts are used for."""
-    answer = engine.ask("GET", "/fleet/df", **hosts_query(node, on, timeout))
+    answer = engine.ask("GET", "/fleet/df", **options_query(hosts))
     if form == "table":
         answer["Items"] = [*answer["Items"], {**answer["Total"], "Node": "total"}]
     show(answer, form, ["NODE", "IMAGES", "SIZE", "CONTAINERS", "SIZE", "VOLUMES", "SIZE", "DISK", "FREE"], _usage)
-    tell_missing(answer, strict)
+    tell_missing(answer, hosts["strict"])
 
 
 def _usage(each: dict[str, Any]) -> Iterator[list[str]]:

@@ -21,8 +21,8 @@ from seaway_cli.fleet.answers import (
     filtering,
     filters_of,
     formatting,
-    hosts_query,
     moment,
+    options_query,
 )
 
 _AGAIN = 30.0
@@ -47,19 +47,17 @@ _COLORS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_
 @pass_engine
 def events(
     engine: Engine,
-    node: tuple[str, ...],
-    on: tuple[str, ...],
-    timeout: float | None,
-    strict: bool,
+    /,
     form: str,
     filters: tuple[str, ...],
     follow: bool,
     since: str | None,
     until: str | None,
+    **hosts: Any,
 ) -> None:
     """Show what happens on all hosts: in the last hour, or with -f from now on."""
     begin = moment(since) or (None if follow else moment("1h"))
-    query = {"filters": filters_of(filters) or None, "until": moment(until), "node": node, "on": on}
+    query = {"filters": filters_of(filters) or None, "until": moment(until), **options_query(hosts)}
     for each in _followed(engine, begin, query) if follow else _events(engine, begin, query, follow=False):
         click.echo(json.dumps(each) if form == "json" else _event(each))
 
@@ -119,11 +117,8 @@ def _event(each: dict[str, Any]) -> str:
 @pass_engine
 def logs(
     engine: Engine,
+    /,
     containers: tuple[str, ...],
-    node: tuple[str, ...],
-    on: tuple[str, ...],
-    timeout: float | None,
-    strict: bool,
     form: str,
     filters: tuple[str, ...],
     follow: bool,
@@ -133,6 +128,7 @@ def logs(
     timestamps: bool,
     everything: bool,
     no_color: bool,
+    **hosts: Any,
 ) -> None:
     """Show the output of many containers, on any hosts, line by line: of those named, or of all that fit."""
     lines = engine.lines(
@@ -145,7 +141,7 @@ def logs(
         since=moment(since),
         until=moment(until),
         all=everything,
-        **hosts_query(node, on, timeout),
+        **options_query(hosts),
     )
     show = _Prefixed(timestamps=timestamps, colored=not no_color)
     failed = False
@@ -158,7 +154,7 @@ def logs(
             click.echo(
                 json.dumps(each) if form == "json" else show(each), err=each["Stream"] == "stderr" and form != "json"
             )
-    if failed and strict:
+    if failed and hosts["strict"]:
         sys.exit(INCOMPLETE)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from seaway_protocol import fleet
-from seaway_protocol.errors import Conflict, Error, PermissionDenied, Unavailable
+from seaway_protocol.errors import Conflict, Error, NotFound, PermissionDenied, Unavailable
 from seaway_protocol.fleet import (
     Ask,
     AskContainers,
@@ -97,7 +97,7 @@ async def known(engine: Engine) -> dict[str, Seen]:
 async def ask_all(engine: Engine, call: Call[Q, R], request: Q, seconds: float = SECONDS) -> Gathered[R]:
     """What the hosts answer that are meant. Those that are known to be lost aren't waited for, but missing."""
     _, hosts = await asyncio.gather(controller(engine), known(engine))
-    meant = {node: seen for node, seen in hosts.items() if means(request.on, seen)}
+    meant = chosen(request.on, hosts)
     expected = tuple(node for node, seen in meant.items() if not seen.lost)
     if not expected:  # whoever answered then would be somebody whom nobody asked
         return Gathered({}, {}, tuple(meant), meant)
@@ -127,6 +127,13 @@ async def complete(
 
     await asyncio.gather(*(go_on(node) for node, first in gathered.answers.items() if first.more))
     return pages, errors
+
+
+def chosen(on: Selection, hosts: Mapping[str, Seen]) -> dict[str, Seen]:
+    """Those of the fleet's hosts that are asked. Raises NotFound for a name that none of them has."""
+    if unknown := [node for node in on.nodes if node not in hosts]:
+        raise NotFound(f"no such host in the fleet: {', '.join(unknown)}")
+    return {node: seen for node, seen in hosts.items() if means(on, seen)}
 
 
 def means(on: Selection, seen: Seen) -> bool:

@@ -29,8 +29,8 @@ from seaway_daemon.api.filters import Filters
 from seaway_daemon.api.operation import Parameter, Shape, operation
 from seaway_daemon.api.request import Request, stream
 from seaway_daemon.engine import Engine
-from seaway_daemon.fleet.asking import ask_all, complete, known, means
-from seaway_daemon.fleet.parameters import NODE, ON, REFUSALS, selection
+from seaway_daemon.fleet.asking import ask_all, chosen, complete, controller, known
+from seaway_daemon.fleet.parameters import HOSTS, REFUSALS, seconds, selection
 from seaway_daemon.shapes.events import event, happened_at
 from seaway_daemon.times import SECOND
 
@@ -80,6 +80,7 @@ class Teller:
     since: int
     until: int
     nodes: frozenset[str] = frozenset()
+    patience: float = HISTORY
     complete: dict[str, int] = field(default_factory=dict)
     _told: OrderedDict[tuple[str, str, str, int], None] = field(default_factory=OrderedDict)
 
@@ -115,8 +116,7 @@ class Teller:
         Parameter("until", "end at this time"),
         Parameter("follow", "go on with what happens; the default where there is no `since` and no `until`", "boolean"),
         Parameter("filters", "as in GET /events", "filters", choices=FILTERS),
-        NODE,
-        ON,
+        *HOSTS,
     ),
     refusals=REFUSALS,
 )
@@ -126,6 +126,8 @@ async def events(request: Request) -> web.StreamResponse:
     since, until, begun = query.time("since"), query.time("until"), time.time_ns()
     follow = query.flag("follow", default=not since or until > begun) and not (until and until <= begun)
     teller = Teller(query.filters(*FILTERS), selection(query), since or (begun if follow else 0), until)
+    teller.patience = seconds(query, HISTORY)
+    await controller(request.engine)
     teller.nodes = await _nodes(request.engine, teller.on)
     response = stream("application/x-ndjson")
     async with contextlib.AsyncExitStack() as stack:
@@ -206,13 +208,13 @@ async def _catch_up(engine: Engine, teller: Teller, waiting: asyncio.Queue[bytes
 
 async def _nodes(engine: Engine, on: Selection) -> frozenset[str]:
     """The hosts that are meant; events of others are passed over."""
-    return frozenset(node for node, seen in (await known(engine)).items() if means(on, seen))
+    return frozenset(chosen(on, await known(engine)))
 
 
 async def _history(engine: Engine, teller: Teller, since: int, until: int) -> bytes:
     """What happened between two times and wasn't told; of a host that hasn't answered lately, from when it had."""
     ask = AskEvents(on=teller.on, since=since, until=until)
-    gathered = await ask_all(engine, fleet.events, ask, HISTORY)
+    gathered = await ask_all(engine, fleet.events, ask, teller.patience)
     pages, errors = await complete(
         engine, gathered, fleet.more_events, lambda page: msgspec.structs.replace(ask, after=page.cursor)
     )

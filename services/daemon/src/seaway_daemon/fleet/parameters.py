@@ -17,8 +17,8 @@ TIMEOUT = Parameter("timeout", "seconds the hosts may take to answer, 0.1 to 60"
 HOSTS = (NODE, ON, TIMEOUT)
 """Which hosts are asked, and how long they may take."""
 
-REFUSALS = (403, 409, 503)
-"""A member that may not ask, a host in no fleet, and one whose fleet service is away."""
+REFUSALS = (403, 404, 409, 503)
+"""A member that may not ask, hosts that nobody knows, a host in no fleet, one whose fleet service is away."""
 
 
 def selection(query: Query) -> Selection:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import web
 from seaway_protocol import fleet
-from seaway_protocol.errors import NotFound
 from seaway_protocol.fleet import Ask, AskContainers, AskImages, HostContainers, HostReport, Selection
 
 from seaway_daemon.api.operation import Parameter, operation
@@ -35,15 +34,12 @@ async def hosts(request: Request) -> web.StreamResponse:
     return json(shapes.FleetHosts(items=_reported(gathered), missing=gathered.missing, errors=gathered.errors))
 
 
-@operation("Describe a host", answer=shapes.FleetHost, query=(TIMEOUT,), refusals=(404, *REFUSALS))
+@operation("Describe a host", answer=shapes.FleetHost, query=(TIMEOUT,), refusals=REFUSALS)
 async def host(request: Request) -> web.StreamResponse:
     """`GET /fleet/hosts/{name}`."""
     on = Selection(nodes=(request.name,))
     gathered = await ask_all(request.engine, fleet.describe, Ask(on=on), seconds(request.query, SECONDS))
-    found = _reported(gathered)
-    if not found:
-        raise NotFound(f"no such host in the fleet: {request.name}")
-    return json(found[0])
+    return json(_reported(gathered)[0])
 
 
 def _reported(gathered: Gathered[HostReport]) -> tuple[shapes.FleetHost, ...]:

@@ -17,7 +17,7 @@ from seaway_protocol.fleet import AskContainers, ContainerBrief, Seen
 
 from seaway_daemon.api.operation import Parameter, Shape, operation
 from seaway_daemon.api.request import Request, json
-from seaway_daemon.fleet.asking import SECONDS, ask_all, controller, known, means
+from seaway_daemon.fleet.asking import SECONDS, ask_all, chosen, controller, known
 from seaway_daemon.fleet.parameters import HOSTS, REFUSALS, seconds, selection
 
 PORT, PATH = "prometheus.port", "prometheus.path"
@@ -57,7 +57,7 @@ async def _hosts(request: Request) -> list[Target]:
     await controller(request.engine)
     on = selection(request.query)
     address = request.query.text("address") or request.http.headers.get("Host", "")
-    meant = {node: seen for node, seen in (await known(request.engine)).items() if means(on, seen)}
+    meant = chosen(on, await known(request.engine))
     return [
         Target(targets=(address,), labels={"__metrics_path__": f"/nodes/{node}/metrics", **of_host(seen)})
         for node, seen in meant.items()
