@@ -311,6 +311,14 @@ def test_a_tmpfs_is_seen_while_it_is_there(docker: Docker, image: str, name: str
     assert docker.ok("exec", name, "cat", "/t/a") == "A"
 
 
+@seaway_only("dockerd looks at the layers alone, not at what the container has mounted")
+def test_a_full_file_system_is_said(docker: Docker, image: str, name: str) -> None:
+    docker.ok("run", "-d", "--name", name, "--tmpfs", "/t:size=1m", image, "sleep", "60")
+    told = docker("cp", "-", f"{name}:/t", input=archive(big=bytes(3 << 20)))
+    assert told.code == 1 and "no space left on device" in told.err.lower()
+    assert docker.ok("exec", name, "echo", "goes on") == "goes on"
+
+
 def test_what_was_put_into_a_container_that_never_ran_is_there_when_it_does(
     docker: Docker, image: str, name: str
 ) -> None:

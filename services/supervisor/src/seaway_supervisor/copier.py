@@ -62,6 +62,11 @@ class Copier:
             self._process.stdin.close()
         await asyncio.shield(self._process.wait())
 
+    @property
+    def process(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     async def answer(self) -> Answer:
         """What it says first. Raises what it refuses with."""
         answer = await self._first()

@@ -61,7 +61,7 @@ async def copy_in(host: Host, record: Record, request: wire.CopyIn, pieces: Asyn
         order = _order("copy_in", host, record, request.container, write=True) | wishes
         copier = await stack.enter_async_context(Copier(order))
         await copier.extracted(pieces)
-    await host.save(record, (wire.container_copied_in, record.happened()))
+    await _tell(host, record, wire.container_copied_in)
 
 
 async def _begin(
@@ -73,9 +73,15 @@ async def _begin(
         copier = await stack.enter_async_context(Copier(order))
         done = await copier.answer()
         if event:
-            await host.save(record, (event, record.happened()))
+            await _tell(host, record, event)
         host.behind(_send(host, copier, stack.pop_all(), kind, flow), f"a {kind.name} of {record.id}", lasting=False)
     return done
+
+
+async def _tell(host: Host, record: Record, event: Event[Any]) -> None:
+    """Unless the container was removed meanwhile: nothing may be written of it any more."""
+    if host.records.get(record.id) is record:
+        await host.save(record, (event, record.happened()))
 
 
 async def _send(host: Host, copier: Copier, stack: contextlib.AsyncExitStack, kind: Flow, flow: str) -> None:
