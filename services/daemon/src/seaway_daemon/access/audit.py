@@ -29,9 +29,6 @@ from seaway_service.metrics import Family, counter, gauge
 
 log = logging.getLogger("seaway.daemon")
 
-NOTE = "seaway.note"
-"""Where a request keeps its note."""
-
 _ROOM = 20_000
 """Notes that may wait; a few hundred bytes each."""
 
@@ -85,6 +82,10 @@ class Note:
             object=object[:_LONGEST] or self.request.object,
             detail=detail[:_LONGEST] or self.request.detail,
         )
+
+
+NOTE = web.RequestKey("note", Note)
+"""Where a request keeps its note."""
 
 
 class _Batch(NamedTuple):
@@ -193,7 +194,4 @@ class Audit:
 
 def note_of(http: web.BaseRequest) -> Note | None:
     """What is noted of a request so far; None before it was found what it is."""
-    with contextlib.suppress(KeyError):
-        note: Note = http[NOTE]
-        return note
-    return None
+    return http.get(NOTE)
