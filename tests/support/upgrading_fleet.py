@@ -104,9 +104,9 @@ class HostUnderUpgrade:
         self._part = self._bus = None
 
     async def crash(self) -> None:
-        """The whole host ends."""
-        self.programs.kill()
+        """The whole host ends: first who would begin its worker again."""
         await self.stop()
+        self.programs.kill()
 
     @property
     def part(self) -> HostUpgrades:

