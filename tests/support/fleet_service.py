@@ -202,6 +202,10 @@ class Hosts:
 
     async def host(self, node: str, **settings: Any) -> FleetHost:
         made = FleetHost(self._directory / f"{node}-{len(self._made)}", node, **settings)
+        return await self.begin(made)
+
+    async def begin(self, made: FleetHost) -> FleetHost:
+        """Start one that was made, and end it with the others."""
         self._made.append(made)
         await made.start()
         return made

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import stat
+import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from seaway_fleet import tokens
 from seaway_protocol import memory
-from seaway_protocol.errors import Conflict, Error, InvalidArgument, PermissionDenied, Unavailable
+from seaway_protocol.errors import Conflict, Error, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from support.fleet_service import PATIENCE, FleetHost, Hosts
 
 IN_A_FLEET = {"fleet", "leaf/leaf.creds", "leaf/host.pem", "leaf/host.key", "leaf/authority.pem"}
@@ -240,3 +244,47 @@ async def test_what_a_killed_service_left_half_made_goes(hosts: Hosts) -> None:
     await host.start_service()
     assert host.left == set()
     await host.init()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A directory with eight megabytes."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", place], check=True)
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.mark.root
+async def test_a_full_disk_leaves_a_host_in_no_fleet(hosts: Hosts, small_disk: Path) -> None:
+    h1 = await hosts.host("h1")
+    await h1.init()
+    token = await h1.token(once=False)
+    h2 = await hosts.begin(FleetHost(small_disk / "h2", "h2"))
+    filler = small_disk / "filler"
+    for free in range(0, 60, 8):  # one step of joining further, and one more
+        fill(filler, free * 1024)
+        try:
+            await h2.join(token)
+            break
+        except (Unavailable, Conflict) as error:
+            assert "No space left" in error.text or "has a host of that name" in error.text, error.text
+        filler.unlink()
+        assert h2.left == set()
+        assert (await h2.membership()).fleet == ""
+        with contextlib.suppress(NotFound):
+            await h1.evict("h2")
+    filler.unlink(missing_ok=True)
+    assert (await h2.membership()).fleet == "test"
+    await h2.leave()
+    assert h2.left == set()
+
+
+def fill(file: Path, free: int) -> None:
+    """Take all of a disk but so many bytes."""
+    with file.open("wb", buffering=0) as output, contextlib.suppress(OSError):
+        while True:
+            output.write(bytes(65536))
+    stat = os.statvfs(file.parent)
+    os.truncate(file, max(0, file.stat().st_size - max(0, free - stat.f_bavail * stat.f_frsize)))

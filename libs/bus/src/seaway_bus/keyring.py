@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
+
+from seaway_service import durable
 
 from seaway_bus.credentials import Key, operator_token
 
@@ -31,14 +32,4 @@ def kept_operator_token(directory: Path, operator: Key, system: Key) -> str:
 
 def write_file(path: Path, text: str, mode: int, owner: int | None = None) -> None:
     """Replace a file in one step; it never exists with other permissions than these."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        file.write(text)
-        os.fchmod(file.fileno(), mode)
-        if owner is not None:
-            os.fchown(file.fileno(), owner, -1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    durable.write(path, text, mode, owner)

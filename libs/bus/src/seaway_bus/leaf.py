@@ -7,10 +7,10 @@ copy of them, that the server's user can read; without them the host is in no fl
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,9 +46,7 @@ def read(directory: Path) -> Leaf | None:
 def lay_down(leaf: Leaf | None, directory: Path, owner: int | None) -> None:
     """Copy the files to where the server reads them, as its user's; remove them where the host is in no fleet."""
     if leaf is None:
-        for name in FILES:
-            with contextlib.suppress(FileNotFoundError):
-                (directory / name).unlink()
+        shutil.rmtree(directory, ignore_errors=True)
         return
     directory.mkdir(exist_ok=True, mode=0o700)
     if owner is not None:

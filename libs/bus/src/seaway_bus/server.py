@@ -110,6 +110,8 @@ def write_configuration(directory: Path, settings: ServerSettings) -> Configurat
     configuration = Configuration(directory, directory / "nats-server.conf", settings.host, port, server)
     way = leaf.read(settings.fleet) if settings.fleet else None
     digest = _digest(settings, port, server, way)
+    if way is None:
+        leaf.lay_down(None, configuration.leaf, None)  # also what an attempt left for which the disk was too full
     if not _current(configuration, digest):
         leaf.lay_down(way, configuration.leaf, settings.server_user)
         _write_all(configuration, settings, way)

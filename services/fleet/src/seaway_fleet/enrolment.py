@@ -17,7 +17,7 @@ import msgspec
 from seaway_bus import Bus, Endpoints, Records
 from seaway_protocol import enrolment, fleet, memory
 from seaway_protocol.enrolment import ENROLMENT, Admission, Admitted, Departure, Hubs, IssuedToken, Member, Renewal
-from seaway_protocol.errors import Conflict, NotFound, Unavailable
+from seaway_protocol.errors import Conflict, DeadlineExceeded, NotFound, Unavailable
 from seaway_protocol.fleet import LEADER, NewToken, Node, Token
 from seaway_protocol.kinds import Empty, Message
 
@@ -29,9 +29,6 @@ log = logging.getLogger("seaway.fleet")
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Message)
-
-_ATTEMPTS = 5
-"""Times that a record is read again because somebody else has written it meanwhile."""
 
 SECOND = 1_000_000_000
 
@@ -261,10 +258,18 @@ async def _written(writing: Awaitable[object]) -> None:
 
 
 async def _until_written(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Do it again where somebody else has written the same record meanwhile. Raises Unavailable where that goes on."""
-    for _ in range(_ATTEMPTS):
+    """Do it again where somebody else has written the same record meanwhile, or the hub was just being changed.
+
+    Raises Unavailable where that goes on.
+    """
+    for last in (False, False, False, False, True):
         try:
             return await attempt()
         except _Overtaken as overtaken:
-            said = str(overtaken)
-    raise Unavailable(f"cannot change the fleet's memory: somebody else is changing it, too: {said}")
+            if last:
+                raise Unavailable(f"cannot change the fleet's memory: others are changing it: {overtaken}") from None
+        except (Unavailable, DeadlineExceeded):
+            if last:
+                raise
+            await asyncio.sleep(0.2)
+    raise AssertionError

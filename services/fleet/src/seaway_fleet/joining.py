@@ -28,6 +28,7 @@ from seaway_fleet.knocking import at_the_door
 from seaway_fleet.place import LEAF, Place
 from seaway_fleet.sealing import Box
 from seaway_fleet.servers import Servers
+from seaway_fleet.tokens import JoinToken
 
 log = logging.getLogger("seaway.fleet")
 
@@ -81,6 +82,21 @@ class Joining:
         self._must_be_alone("cannot join")
         token = tokens.decode(request.token)
         keys, box = await asyncio.to_thread(Keys.make, self._bus.node), Box()
+        try:
+            admitted, address = await self._ask(token, request, keys, box)
+        except OSError as error:
+            raise _told(error, f"cannot join the fleet {token.fleet}") from error
+        try:
+            await asyncio.to_thread(self._take, admitted, keys, box, address)
+            await asyncio.to_thread(self._servers.follow_place)
+            await _within(self._arrival, self._arrived)
+        except BaseException as error:
+            await self._depart(keys)
+            await self._undo(hub=admitted.hub)
+            raise _told(error, f"cannot join the fleet {admitted.fleet}") from error
+
+    async def _ask(self, token: JoinToken, request: Join, keys: Keys, box: Box) -> tuple[Admitted, str]:
+        """What the leader gives, and where this host is reached."""
         async with at_the_door(token, request.address, self._place.directory.parent) as (door, own):
             address = whole(request.own) if request.own else own
             wanted = Admission(
@@ -91,15 +107,7 @@ class Joining:
                 address=address,
                 box=box.public,
             )
-            admitted = await door.call(enrolment.admit, wanted)
-        try:
-            await asyncio.to_thread(self._take, admitted, keys, box, address)
-            await asyncio.to_thread(self._servers.follow_place)
-            await _within(self._arrival, self._arrived)
-        except BaseException as error:
-            await self._depart(keys)
-            await self._undo(hub=admitted.hub)
-            raise _told(error, f"cannot join the fleet {admitted.fleet}") from error
+            return await door.call(enrolment.admit, wanted), address
 
     def _take(self, admitted: Admitted, keys: Keys, box: Box, address: str) -> None:
         if admitted.hub:
@@ -146,7 +154,11 @@ class Joining:
     async def _undo(self, *, hub: bool) -> None:
         """Be in no fleet, as before."""
         self._place.give_up()
-        await asyncio.to_thread(self._servers.follow_place)
+        try:
+            await asyncio.to_thread(self._servers.follow_place)
+        except OSError as error:
+            # The bus goes on asking a hub that doesn't know it; when this service starts it is written again.
+            log.error("The bus's configuration can't be written: %s", error)
         if hub:
             await asyncio.to_thread(self._servers.end_hub)
 

@@ -33,21 +33,29 @@ async def at_the_door(token: JoinToken, address: str, directory: Path) -> AsyncI
     context = ssl.create_default_context(cadata=token.certificate)
     hub, own = await _first(token, (address,) if address else token.addresses, context)
     credential = directory / "joiner.creds"
-    credential.touch(mode=0o600)
-    credential.write_text(token.credential)
     name = f"joiner-{token.key[:12]}"
     try:
-        bus = await seaway_bus.connect(
-            join_url(hub), credentials=credential, name=name, node=name, wait=SECONDS, tls=context
-        )
-    except PermissionDenied:
-        raise PermissionDenied(
-            "cannot join: the hub doesn't take the token; it has expired, or the clock here or there is wrong"
-        ) from None
+        credential.touch(mode=0o600)
+        credential.write_text(token.credential)
+        bus = await _connected(join_url(hub), credential, name, context)
     finally:
-        credential.unlink()
+        credential.unlink(missing_ok=True)
     async with bus:
         yield bus, own
+
+
+async def _connected(url: str, credential: Path, name: str, context: ssl.SSLContext) -> Bus:
+    """Raises PermissionDenied where the hub doesn't take the credential, and not for that it is just being changed."""
+    for pause in (0.5, 1.0, 2.0):
+        try:
+            return await seaway_bus.connect(
+                url, credentials=credential, name=name, node=name, wait=SECONDS, tls=context
+            )
+        except PermissionDenied:
+            await asyncio.sleep(pause)
+    raise PermissionDenied(
+        "cannot join: the hub doesn't take the token; it has expired, or the clock here or there is wrong"
+    )
 
 
 async def _first(token: JoinToken, addresses: tuple[str, ...], context: ssl.SSLContext) -> tuple[str, str]:

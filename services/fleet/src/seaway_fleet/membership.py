@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -26,8 +27,13 @@ from seaway_fleet.registry import Registry
 from seaway_fleet.renewal import Renewing
 from seaway_fleet.servers import Servers
 
+log = logging.getLogger("seaway.fleet")
+
 LOOK = 1.0
 """Seconds that the hub may take to say who leads, before it counts as away."""
+
+FIRST_TERM, PAUSE = 5.0, 0.1
+"""Seconds for which the founder of a fleet is waited for to lead it, and between two looks."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,15 @@ class MembershipEndpoints:
         standing = self._place.read()
         if not standing.fleet or not standing.hub:
             await asyncio.to_thread(self._servers.end_hub)
+        await asyncio.to_thread(self._follow_place)
         if standing.fleet:
-            await asyncio.to_thread(self._servers.follow_place)
             self._life.begin(self._works())
+
+    def _follow_place(self) -> None:
+        try:
+            self._servers.follow_place()
+        except (Error, OSError) as error:
+            log.error("The bus's configuration can't be written: %s", error)
 
     async def end(self) -> None:
         """Stop it all, and stay what this host is."""
@@ -104,7 +116,7 @@ class MembershipEndpoints:
         async with self._turn:
             await self._joining.found(request)
             self._life.begin(self._works())
-        return await self.membership(Empty())
+        return await self._led()
 
     @endpoints.on(fleet.join)
     async def join(self, request: Join) -> Membership:
@@ -129,6 +141,16 @@ class MembershipEndpoints:
         if not self._place.read().fleet:
             raise Conflict(f"cannot list the fleet's hosts: {self._bus.node} is in no fleet")
         return await self._registry.roster()
+
+    async def _led(self) -> Membership:
+        """This host's place, once somebody leads, or after a while."""
+        place = await self.membership(Empty())
+        for _ in range(round(FIRST_TERM / PAUSE)):
+            if place.leader:
+                break
+            await asyncio.sleep(PAUSE)
+            place = await self.membership(Empty())
+        return place
 
     async def _leader(self) -> tuple[bool, str]:
         """Whether the hub can be reached, and who leads."""
