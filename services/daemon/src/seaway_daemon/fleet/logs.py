@@ -125,7 +125,8 @@ class Wish:
     def of(cls, query: Query) -> Wish:
         """Read strictly, before anything is said."""
         filters = query.filters(*CONTAINER_FILTERS)
-        query.time("since"), query.time("until")
+        for name in ("since", "until"):
+            query.time(name)
         given = {name: query.text(name) for name in ("tail", "since", "until") if query.text(name)}
         named = tuple(each.removeprefix("/") for each in query.texts("container"))
         ask = AskContainers(
@@ -286,17 +287,20 @@ class _Following:
 async def merged(logs: Iterable[AsyncGenerator[LogLine]]) -> AsyncGenerator[LogLine]:
     """The lines of all logs in the order of their times; what has none comes at once."""
     sources = list(logs)
-    first = await asyncio.gather(*(anext(source, None) for source in sources))
-    heads = [(_at(line), place, line) for place, line in enumerate(first) if line]
-    heapq.heapify(heads)
-    while heads:
-        _, place, line = heads[0]
-        yield line
-        following = await anext(sources[place], None)
-        if following is None:
-            heapq.heappop(heads)
-        else:
-            heapq.heapreplace(heads, (_at(following), place, following))
+    try:
+        first = await asyncio.gather(*(anext(source, None) for source in sources))
+        heads = [(_at(line), place, line) for place, line in enumerate(first) if line]
+        heapq.heapify(heads)
+        while heads:
+            _, place, line = heads[0]
+            yield line
+            following = await anext(sources[place], None)
+            if following is None:
+                heapq.heappop(heads)
+            else:
+                heapq.heapreplace(heads, (_at(following), place, following))
+    finally:
+        await asyncio.gather(*(source.aclose() for source in sources), return_exceptions=True)
 
 
 def _at(line: LogLine) -> int:
