@@ -124,7 +124,7 @@ async def test_the_question_is_answered_by_who_has_the_request_and_by_who_hasnt(
     client: Bus, peer: Peer, hold: Path
 ) -> None:
     await held(client, peer, make, hold)
-    (mine,) = [each.reply_to for each in client._requests._pending.values()]
+    (mine,) = [each.reply_to for each in client._requests._pending]
     for reply_to, said in ((mine, b""), ("_INBOX_tester.other.1", LOST)):
         headers = {context.PENDING: reply_to}
         assert (await client._requests.send("sw1.cmd.n1.peer.make", b"", headers, LIMIT)).data == said
