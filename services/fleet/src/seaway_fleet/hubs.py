@@ -105,6 +105,7 @@ class HubKeeper:
         standing = self._place.read()
         others = peers(hubs.hubs, standing.node)
         await asyncio.to_thread(self._servers.run_hub, standing.address, others, hubs.revoked)
+        await self._servers.remove_other_hubs(standing.address, hubs.hubs)
         if len(hubs.hubs) >= REPLICAS:
             await self._replicate()
 

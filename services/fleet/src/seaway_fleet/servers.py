@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from seaway_bus.group import remove_hubs
 from seaway_bus.hub import HubKeys, HubSettings, install_certificate, write_hub
 from seaway_bus.server import reconfigure
 from seaway_bus.server_process import end_server, reload_server
@@ -61,6 +62,10 @@ class Servers:
         written = write_hub(self._hub, settings)
         if written.changed:
             written.reload()
+
+    async def remove_other_hubs(self, address: str, stay: Collection[str]) -> None:
+        """Wait no more for hubs on other nodes than those that stay; ours is at `address`. Raises Unavailable."""
+        await remove_hubs(self._hub, address, stay)
 
     def reload_hub(self) -> None:
         """Have it show its present certificate from now on."""
