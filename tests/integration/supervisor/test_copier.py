@@ -124,6 +124,16 @@ async def test_a_process_that_is_killed_is_an_error(container: Path) -> None:
                 await asyncio.sleep(0)
 
 
+async def test_who_reads_no_more_ends_it(container: Path) -> None:
+    with (container / "layer" / "big").open("wb") as file:
+        file.truncate(1 << 30)
+    async with Copier(order("copy_out", container, path="/big")) as copying:
+        await copying.answer()
+        async for _ in copying.pieces():
+            break
+    assert not Path(f"/proc/{copying.process}").exists()
+
+
 async def test_reading_changes_nothing_and_mounts_nothing_that_others_see(container: Path) -> None:
     (container / "layer" / "file").touch()
     async with Copier(order("copy_out", container)) as copying:

@@ -60,7 +60,15 @@ class Copier:
             os.killpg(self._process.pid, signal.SIGKILL)
         if self._process.stdin:
             self._process.stdin.close()
-        await asyncio.shield(self._process.wait())
+        await asyncio.shield(self._ended())
+
+    async def _ended(self) -> None:
+        """Read what is left, for a pipe is closed where its end is seen; and reap."""
+        for rest in (self._output, self._errors):
+            with contextlib.suppress(ValueError):
+                while await rest.read(_PIECE):
+                    pass
+        await self._process.wait()
 
     @property
     def process(self) -> int:

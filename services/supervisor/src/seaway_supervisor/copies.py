@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from seaway_protocol import supervisor as wire
-from seaway_protocol.errors import Error
+from seaway_protocol.errors import Error, NotFound
 from seaway_protocol.kinds import Event, Flow
 from seaway_protocol.types import Container
 
@@ -57,6 +57,10 @@ async def copy_in(host: Host, record: Record, request: wire.CopyIn, pieces: Asyn
     async with contextlib.AsyncExitStack() as stack:
         if not record.alive:
             await stack.enter_async_context(record.operation)
+            if record.alive:
+                await stack.aclose()  # it was just being started; then nothing keeps it from being stopped
+        if host.records.get(record.id) is not record:
+            raise NotFound(f"No such container: {request.container}")
         wishes = {"path": request.path, "keep_kinds": request.keep_kinds, "owner": owner}
         order = _order("copy_in", host, record, request.container, write=True) | wishes
         copier = await stack.enter_async_context(Copier(order))

@@ -1,4 +1,3 @@
-
 """Writes a tree as a tar stream: ustar, with PAX records where something doesn't fit (POSIX.1-2017 pax).
 
 As in Docker: entries in the order of their names, hard links to the first name, whole seconds, no names of owners,

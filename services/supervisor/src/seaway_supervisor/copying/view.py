@@ -81,7 +81,7 @@ def _of_running(view: View) -> tuple[int, list[tuple[str, int]]]:
     process = _process(view)
     syscalls.setns(process, flags.CLONE_NEWNS)
     try:
-        base = syscalls.open_tree(_AT_FDCWD, "/", _TREE)
+        base = _clone(_AT_FDCWD, "/")
         trees = list(_clones(view))
     finally:
         syscalls.setns(ours, flags.CLONE_NEWNS)
@@ -106,8 +106,16 @@ def _clones(view: View) -> Iterator[tuple[str, int]]:
     for each in view.attached:
         with contextlib.suppress(OSError):  # the container has moved or unmounted it
             place = inroot.open_in(root, os.fsencode(each.target), os.O_PATH)
-            yield each.target, syscalls.open_tree(place, "", _TREE | flags.AT_EMPTY_PATH | flags.AT_RECURSIVE)
+            yield each.target, _clone(place, "", flags.AT_EMPTY_PATH | flags.AT_RECURSIVE)
     os.close(root)
+
+
+def _clone(directory: int, path: str, how: int = 0) -> int:
+    """A mount that isn't attached. Where the container's is shared, what is attached below must not go to its peers."""
+    tree = syscalls.open_tree(directory, path, _TREE | how)
+    attributes = flags.AT_EMPTY_PATH | flags.AT_RECURSIVE
+    syscalls.mount_setattr(tree, "", attributes, propagation=flags.MS_PRIVATE)
+    return tree
 
 
 # --- a container that doesn't ----------------------------------------------------------------------------------------
