@@ -204,38 +204,16 @@ upgrade_create = Call(
     seconds=30,
     doc="begin an upgrade",
 )
-upgrade_pause = Call(
-    "upgrade_pause",
-    Decision,
-    Plan,
-    raises=(NotFound, Conflict, *_AWAY),
-    changes=True,
-    doc="begin no more hosts of an upgrade for now",
-)
-upgrade_resume = Call(
-    "upgrade_resume",
-    Decision,
-    Plan,
-    raises=(NotFound, Conflict, *_AWAY),
-    changes=True,
-    doc="go on with an upgrade, also with the hosts that failed",
-)
-upgrade_abort = Call(
-    "upgrade_abort",
-    Decision,
-    Plan,
-    raises=(NotFound, Conflict, *_AWAY),
-    changes=True,
-    doc="end an upgrade where it is, once the hosts that were begun are through",
-)
-upgrade_rollback = Call(
-    "upgrade_rollback",
-    Decision,
-    Plan,
-    raises=(NotFound, Conflict, *_AWAY),
-    changes=True,
-    doc="take every host of an upgrade back to what it ran before",
-)
+
+
+def _decision(name: str, doc: str) -> Call[Decision, Plan]:
+    return Call(name, Decision, Plan, raises=(NotFound, Conflict, *_AWAY), changes=True, doc=doc)
+
+
+upgrade_pause = _decision("upgrade_pause", "begin no more hosts of an upgrade for now")
+upgrade_resume = _decision("upgrade_resume", "go on with an upgrade, also with the hosts that failed")
+upgrade_abort = _decision("upgrade_abort", "end an upgrade where it is, once the hosts that were begun are through")
+upgrade_rollback = _decision("upgrade_rollback", "take every host of an upgrade back to what it ran before")
 
 UPGRADES = Interface(
     name="upgrades",
