@@ -137,7 +137,7 @@ PACKAGES = (
         unit="seaway-fleet.service",
         units=("seaway-fleet.service", "seaway-hub.service", "seaway-hub.path"),
         files=(_settings("fleet"),),
-        state=("fleet", "hub"),
+        state=("fleet", "fleet.new", "hub", "hub.old"),
     ),
     Package(
         service="cli",

@@ -75,7 +75,7 @@ class MembershipEndpoints:
         self._place.tidy()
         standing = self._place.read()
         if not standing.fleet or not standing.hub:
-            await asyncio.to_thread(self._servers.end_hub)
+            await asyncio.to_thread(self._servers.set_hub_aside)
         await asyncio.to_thread(self._follow_place)
         if standing.fleet:
             self._life.begin(self._works())

@@ -71,6 +71,14 @@ class Servers:
         """Have it show its present certificate from now on."""
         reload_server(self._hub / JETSTREAM)
 
+    def set_hub_aside(self) -> None:
+        """Have no hub run that belongs to no place in a fleet; should it be wanted all the same, it is `hub.old`."""
+        if self._hub.exists():
+            aside = self._hub.with_name(f"{self._hub.name}.old")
+            shutil.rmtree(aside, ignore_errors=True)
+            self._hub.rename(aside)
+            end_server(aside / JETSTREAM)
+
     def end_hub(self) -> None:
         """Have no hub here any more, and forget what it remembers."""
         with contextlib.suppress(FileNotFoundError):
