@@ -103,7 +103,7 @@ async def test_a_write_that_is_repeated_is_made_once(bus_for: BusFor) -> None:
 
 async def test_where_there_is_no_hub_it_is_said_at_once(bus_for: BusFor) -> None:
     values = (await bus_for(hub_domain="nowhere")).bucket(VALUES)
-    for doing in (values.get("k"), values.put("k", Value()), values.entries(), values.ensure()):
+    for doing in (values.get("k"), values.put("k", Value()), values.entries(), values.ensure(seconds=1)):
         with pytest.raises(errors.Unavailable, match="the fleet's hub can't be reached"):
             async with asyncio.timeout(10):
                 await doing

@@ -49,6 +49,9 @@ _LOOK_AGAIN = 0.02
 _LEAST = 0.3
 """Seconds that a call must have left for a missing peer to be looked for once more."""
 
+_HUB_SILENCE = 1.5
+"""Seconds without a reply after which the hub is asked again."""
+
 _LOST_PATIENCE = 1.0
 """Seconds for which a peer that was there a moment ago is looked for at least: perhaps only its connection broke."""
 
@@ -353,10 +356,20 @@ class Bus:
         return Memory(self._ask_hub, kept, self._hub_domain)
 
     async def _ask_hub(self, subject: str, payload: bytes, headers: dict[str, str], seconds: float, doing: str) -> Msg:
-        """The hub's reply. Raises Unavailable, DeadlineExceeded, PermissionDenied."""
+        """The hub's reply. Raises Unavailable, DeadlineExceeded, PermissionDenied.
+
+        A hub that has just begun, or whose servers are still to agree who leads, says nothing at all: it is asked again.
+        What is asked of it may be repeated: it knows writes by their id.
+        """
         asked = _Asked(subject, doing, "the fleet's hub", of_service=False, answerer=ANSWERER, away="can't be reached")
         deadline = context.deadline_in(seconds)
-        return await self._ask(asked, payload, {**context.outgoing(deadline), **headers}, deadline, 0.0)
+        while True:
+            until = min(deadline, time.time() + _HUB_SILENCE)
+            try:
+                return await self._ask(asked, payload, {**context.outgoing(until), **headers}, until, 0.0)
+            except DeadlineExceeded:
+                if time.time() + _LEAST > deadline:
+                    raise
 
     # -- flows --------------------------------------------------------------------------------------------------
 

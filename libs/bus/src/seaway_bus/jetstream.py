@@ -23,6 +23,7 @@ _NO_MESSAGE = 10037  # JSNoMessageFoundErr
 _NO_STREAM = 10059  # JSStreamNotFoundErr
 _WRITTEN_SINCE = {10071, 10164}  # another last sequence for the subject than expected; with what it is
 _LATER = {10008, 10023, 10028, 10076}  # JetStream isn't up yet, or lacks a resource
+_LATER |= {10004, 10005, 10006, 10007, 10009, 10118}  # its group is incomplete, or a server of it isn't there yet
 
 
 def stream_name(node: str, kept_in: str = "evt") -> str:

@@ -14,7 +14,9 @@ A bucket is a stream `KV_<name>` of subjects `$KV.<name>.<key>`, as other client
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,6 +47,9 @@ WRITTEN = "Nats-Time-Stamp"
 """Header of what is said again: when it was written."""
 
 _SECOND = 1_000_000_000
+
+_AGAIN = 0.2
+"""Seconds before a hub that can't make a stream yet is asked again."""
 
 
 class Ask(Protocol):
@@ -127,7 +132,20 @@ class Memory:
         self.stream = stream_of(kept)
 
     async def ensure(self, replicas: int, seconds: float) -> None:
-        """Make the stream, or bring it up to date; with 0 `replicas` as many as it has. Raises Unavailable."""
+        """Make the stream, or bring it up to date; with 0 `replicas` as many as it has.
+
+        A hub that has just begun can't do it yet: it is tried for `seconds`. Raises Unavailable.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                return await self._ensure(replicas, max(1.0, until - time.monotonic()))
+            except Unavailable:
+                if time.monotonic() + _AGAIN > until:
+                    raise
+            await asyncio.sleep(_AGAIN)
+
+    async def _ensure(self, replicas: int, seconds: float) -> None:
         wanted = stream(self._kept, replicas or await self._replicas(seconds))
         for verb in ("CREATE", "UPDATE"):
             try:
