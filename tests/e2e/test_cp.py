@@ -53,7 +53,7 @@ def full(docker: Docker, image: str, name: str) -> str:
     script = """
         mkdir -p /d/sub/empty && echo one >/d/one && echo two >/d/sub/two && ln /d/one /d/hard && ln -s one /d/soft
         ln -s /nowhere/at/all /d/dangling && ln -s /d /to-d && mkfifo /d/pipe && chown 7:8 /d/one && chmod 4751 /d/one
-        touch -d "2001-02-03 04:05:06" /d/one /d/sub && echo ready && sleep 60
+        touch -d "2001-02-03 04:05:06" /d/one /d/sub && echo ready && sleep 600
     """
     docker.ok("run", "-d", "--name", name, image, "sh", "-c", script)
     docker.await_logs(name, "ready")
@@ -160,7 +160,7 @@ def test_a_path_is_described(api: Api, docker: Docker, full: str) -> None:
 
 
 def test_large_files_and_holes_come_out_at_the_byte(docker: Docker, image: str, name: str) -> None:
-    script = "yes 0123456789 | head -c 30000001 >/big; dd if=/dev/zero of=/holes bs=1 count=0 seek=40000000; sleep 60"
+    script = "yes 0123456789 | head -c 30000001 >/big; dd if=/dev/zero of=/holes bs=1 count=0 seek=40000000; sleep 600"
     docker.ok("run", "-d", "--name", name, image, "sh", "-c", script)
     until(lambda: docker("exec", name, "test", "-s", "/holes").code == 0)
     with taken(docker, f"{name}:/big") as tar:
@@ -265,7 +265,7 @@ def test_an_archive_may_not_lead_out(docker: Docker, api: Api, sleeping: str) ->
 
 
 def test_owners_can_be_made_the_containers_user(docker: Docker, image: str, name: str) -> None:
-    docker.ok("run", "-d", "--name", name, "-u", "nobody", image, "sleep", "60")
+    docker.ok("run", "-d", "--name", name, "-u", "nobody", image, "sleep", "600")
     docker.ok("cp", "-", f"{name}:/tmp", input=archive(kept=b""))
     docker.ok("cp", "-a", "-", f"{name}:/tmp", input=archive(given=b""))
     assert docker.ok("exec", name, "stat", "-c", "%u:%g", "/tmp/kept", "/tmp/given") == "33:44\n65534:65534"
@@ -277,7 +277,7 @@ def test_owners_can_be_made_the_containers_user(docker: Docker, image: str, name
 @pytest.mark.parametrize("running", [True, False])
 def test_volumes_and_binds_are_seen(docker: Docker, image: str, name: str, tmp_path: Path, *, running: bool) -> None:
     (tmp_path / "own").write_text("bound\n")
-    options = ("--name", name, "-v", f"{name}:/vol", "-v", f"{tmp_path}:/mnt/bind:ro", image, "sleep", "60")
+    options = ("--name", name, "-v", f"{name}:/vol", "-v", f"{tmp_path}:/mnt/bind:ro", image, "sleep", "600")
     docker.ok(*(("run", "-d") if running else ("create",)), *options)
     docker.ok("cp", "-", f"{name}:/vol", input=archive(a=b"A"))
     assert docker.shell(image, "cat /v/a", "-v", f"{name}:/v") == "A"
@@ -293,7 +293,7 @@ def test_volumes_and_binds_are_seen(docker: Docker, image: str, name: str, tmp_p
 @pytest.mark.parametrize("running", [True, False])
 def test_a_read_only_root_is_kept(docker: Docker, image: str, name: str, *, running: bool) -> None:
     start = ("run", "-d") if running else ("create",)
-    docker.ok(*start, "--name", name, "--read-only", "-v", "/vol", image, "sleep", "60")
+    docker.ok(*start, "--name", name, "--read-only", "-v", "/vol", image, "sleep", "600")
     told = docker("cp", "-", f"{name}:/etc", input=archive(a=b"A"))
     assert told.code == 1 and "container rootfs is marked read-only" in told.err
     docker.ok("cp", "-", f"{name}:/vol", input=archive(a=b"A"))
@@ -303,7 +303,7 @@ def test_a_read_only_root_is_kept(docker: Docker, image: str, name: str, *, runn
 
 @seaway_only("dockerd looks at the layers alone, not at what the container has mounted")
 def test_a_tmpfs_is_seen_while_it_is_there(docker: Docker, image: str, name: str) -> None:
-    docker.ok("run", "-d", "--name", name, "--tmpfs", "/t", image, "sh", "-c", "echo in >/t/file; sleep 60")
+    docker.ok("run", "-d", "--name", name, "--tmpfs", "/t", image, "sh", "-c", "echo in >/t/file; sleep 600")
     until(lambda: docker("exec", name, "test", "-s", "/t/file").code == 0)
     with taken(docker, f"{name}:/t") as tar:
         assert content(tar, "t/file") == b"in\n"
@@ -313,7 +313,7 @@ def test_a_tmpfs_is_seen_while_it_is_there(docker: Docker, image: str, name: str
 
 @seaway_only("dockerd looks at the layers alone, not at what the container has mounted")
 def test_a_full_file_system_is_said(docker: Docker, image: str, name: str) -> None:
-    docker.ok("run", "-d", "--name", name, "--tmpfs", "/t:size=1m", image, "sleep", "60")
+    docker.ok("run", "-d", "--name", name, "--tmpfs", "/t:size=1m", image, "sleep", "600")
     told = docker("cp", "-", f"{name}:/t", input=archive(big=bytes(3 << 20)))
     assert told.code == 1 and "no space left on device" in told.err.lower()
     assert docker.ok("exec", name, "echo", "goes on") == "goes on"
@@ -336,7 +336,7 @@ def test_no_link_leads_out_of_the_root(docker: Docker, image: str, name: str, tm
     secret = tmp_path / "secret"
     secret.write_text("of the host\n")
     up = "/.." * 30
-    script = f"mkdir -p {tmp_path} && ln -s {tmp_path} /abs && ln -s {up}{tmp_path} /rel && ln -s / /self && sleep 60"
+    script = f"mkdir -p {tmp_path} && ln -s {tmp_path} /abs && ln -s {up}{tmp_path} /rel && ln -s / /self && sleep 600"
     docker.ok("run", "-d", "--name", name, image, "sh", "-c", script)
     until(lambda: docker("exec", name, "test", "-L", "/self").code == 0)
     for link in ("/abs", "/rel", "/self/self/self/rel"):

@@ -10,7 +10,7 @@ SCRIPT = """
     echo new >/etc/added && echo more >>/etc/group && mkdir -p /opt/a/b && echo c >/opt/a/b/c && rm /bin/vi
     rm /etc/not-a-program && mkdir /etc/not-a-program && echo x >/etc/not-a-program/in
     touch /tmp/passing && rm /tmp/passing && chmod 700 /root && ln -s /etc /link && mkfifo /pipe
-    : <>/etc/passwd && echo ready && sleep 60
+    : <>/etc/passwd && echo ready && sleep 600
 """
 EXPECTED = {
     *("C /etc", "A /etc/added", "C /etc/group", "C /etc/not-a-program", "A /etc/not-a-program/in"),

@@ -24,7 +24,7 @@ def test_the_root_comes_without_what_is_mounted_on_it(
 ) -> None:
     (tmp_path / "bound").write_text("bound")
     mounts = ("-v", f"{name}:/vol", "-v", f"{tmp_path}:/mnt", "--tmpfs", "/t")
-    script = "echo own >/own; rm /bin/vi; echo v >/vol/v; echo t >/t/t; echo ready; sleep 60"
+    script = "echo own >/own; rm /bin/vi; echo v >/vol/v; echo t >/t/t; echo ready; sleep 600"
     docker.ok("run", "-d", "--name", name, *mounts, image, "sh", "-c", script)
     docker.await_logs(name, "ready")
     if not running:

@@ -41,7 +41,7 @@ async def test_a_reader_learns_of_it(engine: Engine) -> None:
         assert await output.read()
         assert len(copiers(engine)) == 1 and not mounted(engine)
         engine.kill("supervisor")
-        await eventually(lambda: not copiers(engine))
+        await eventually(lambda: not copiers(engine), 60)
         with pytest.raises(Unavailable):
             async with asyncio.timeout(60):
                 while await output.read():
@@ -62,10 +62,10 @@ async def test_a_writer_learns_of_it_and_the_container_can_be_started(engine: En
         asked = asyncio.ensure_future(engine.ask(wire.copy_in, wire.CopyIn(container=id, path="/", flow=flow)))
         await sender.write(archive.getvalue()[: 1 << 19])
         half = engine.state_dir / "containers" / id / "upper" / "half"
-        await eventually(lambda: half.exists() and half.stat().st_size > 0)
+        await eventually(lambda: half.exists() and half.stat().st_size > 0, 60)
         assert len(copiers(engine)) == 1 and not mounted(engine)
         engine.kill("supervisor")
-        await eventually(lambda: not copiers(engine))
+        await eventually(lambda: not copiers(engine), 60)
         engine.start("supervisor")
         with pytest.raises(Unavailable, match="send it again"):
             await asked
@@ -79,7 +79,7 @@ async def test_a_start_waits_for_what_is_copied_in(engine: Engine) -> None:
     flow = engine.bus.new_flow()
     async with engine.bus.sender(wire.copy_in_flow, flow) as sender:
         asked = asyncio.ensure_future(engine.ask(wire.copy_in, wire.CopyIn(container=id, path="/", flow=flow)))
-        await eventually(lambda: bool(copiers(engine)))
+        await eventually(lambda: bool(copiers(engine)), 60)
         starting = asyncio.ensure_future(engine.ask(wire.start, wire.Reference(container=id)))
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:

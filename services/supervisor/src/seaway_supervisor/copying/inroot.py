@@ -1,6 +1,6 @@
 """Opens paths below a directory as if it were the root: no link, and no process that swaps links, leads out of it.
 
-openat2(2), since Linux 5.6. Not among the kernel package's calls because a copier must start without them where it can.
+openat2(2), since Linux 5.6, called as `confine` calls what it needs: without a C function of its own.
 """
 
 from __future__ import annotations
