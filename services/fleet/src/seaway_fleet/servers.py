@@ -7,6 +7,8 @@ read it; a hub's server runs for as long as its configuration is there.
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -14,7 +16,7 @@ from pathlib import Path
 from seaway_bus.group import remove_hubs
 from seaway_bus.hub import HubKeys, HubSettings, install_certificate, write_hub
 from seaway_bus.server import reconfigure
-from seaway_bus.server_process import end_server, reload_server
+from seaway_bus.server_process import PID_FILE, end_server, reload_server
 
 JETSTREAM = "jetstream"
 
@@ -77,15 +79,28 @@ class Servers:
             aside = self._hub.with_name(f"{self._hub.name}.old")
             shutil.rmtree(aside, ignore_errors=True)
             self._hub.rename(aside)
-            end_server(aside / JETSTREAM)
+            _end(aside / JETSTREAM)
 
     def end_hub(self) -> None:
         """Have no hub here any more, and forget what it remembers."""
         with contextlib.suppress(FileNotFoundError):
             (self._hub / "nats-server.conf").unlink()
-        end_server(self._hub / JETSTREAM)
+        _end(self._hub / JETSTREAM)
         shutil.rmtree(self._hub, ignore_errors=True)
 
     def _owner(self) -> int:
         """Whom both servers run as."""
         return (self._bus / JETSTREAM).stat().st_uid
+
+
+def _end(store: Path, seconds: float = 10.0) -> None:
+    """End the server with this store, and wait until it has: it writes until its end."""
+    try:
+        process = os.pidfd_open(int((store / PID_FILE).read_text()))
+    except (OSError, ValueError):
+        return
+    try:
+        if end_server(store):
+            select.select([process], [], [], seconds)
+    finally:
+        os.close(process)
