@@ -358,7 +358,7 @@ class Bus:
     async def _ask_hub(self, subject: str, payload: bytes, headers: dict[str, str], seconds: float, doing: str) -> Msg:
         """The hub's reply. Raises Unavailable, DeadlineExceeded, PermissionDenied.
 
-        A hub that has just begun, or whose servers are still to agree who leads, says nothing at all: it is asked again.
+        A hub that has just begun, or whose servers have yet to agree who leads, says nothing: it is asked again.
         What is asked of it may be repeated: it knows writes by their id.
         """
         asked = _Asked(subject, doing, "the fleet's hub", of_service=False, answerer=ANSWERER, away="can't be reached")
