@@ -162,4 +162,3 @@ ENROLMENT = Interface(
     reach="leader",
     asked_by="member",
 )
-

@@ -8,6 +8,7 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 from seaway_bus import Bus, census
 from seaway_protocol import supervisor
 from seaway_protocol.errors import Error
@@ -21,9 +22,14 @@ from seaway_fleet.settings import FleetSettings
 VERSIONS_AGE = 30.0
 """Seconds for which versions are told again: asking for them asks every shim, too."""
 
-_NAMES = {"seaway-nursery": "shim"}
-_SERVICES = ("network", "runtime", "supervisor", "shim", "fleet")
-"""The services that answer on the bus under their own name."""
+_SERVICES = {
+    "seaway-network": "network",
+    "seaway-runtime": "runtime",
+    "seaway-supervisor": "supervisor",
+    "seaway-nursery": "shim",
+    "seaway-fleet": "fleet",
+}
+"""Who answers on the bus, and what its package is called. A container's own shim may be of any age, and isn't asked."""
 
 
 class Facts:
@@ -76,7 +82,9 @@ class Facts:
             self._asking = asyncio.create_task(self._renew_versions(), name="versions")
         if self._asking and not self._versions.services:
             await asyncio.shield(self._asking)
-        return self._versions
+        # The daemon and the command line don't answer on the bus: what is installed of them may have changed just now.
+        now = await asyncio.to_thread(installed, Path(self._settings.opt_dir))
+        return msgspec.structs.replace(self._versions, services={**now, **self._versions.services})
 
     async def _renew_versions(self) -> None:
         try:
@@ -86,13 +94,12 @@ class Facts:
             self._asking = None
 
     async def _ask_versions(self) -> Versions:
-        """What answers on the bus; for what doesn't, what is installed."""
-        services = await asyncio.to_thread(installed, Path(self._settings.opt_dir))
+        """What answers on the bus."""
+        services: dict[str, str] = {}
         protocol = ""
         with contextlib.suppress(Error, OSError):
             for each in await census.census(self._settings.bus_url, self._settings.observer_credentials()):
-                name = _NAMES.get(each.name, each.name.removeprefix("seaway-"))
-                if name in _SERVICES:
+                if name := _SERVICES.get(each.name):
                     services[name] = each.version
                 if name == "fleet":
                     protocol = each.protocol

@@ -42,4 +42,3 @@ def _seen(member: Member, kept: Kept | None, now: int) -> Seen:
         return Seen(host=Host(node=member.node, role=member.role, hub=member.hub), at=member.joined, lost=True)
     host = msgspec.structs.replace(kept.host, node=member.node, role=member.role, hub=member.hub)
     return Seen(host=host, at=kept.at, lost=now - kept.at > LOST)
-
