@@ -288,3 +288,10 @@ def fill(file: Path, free: int) -> None:
             output.write(bytes(65536))
     stat = os.statvfs(file.parent)
     os.truncate(file, max(0, file.stat().st_size - max(0, free - stat.f_bavail * stat.f_frsize)))
+
+
+async def test_no_host_bears_the_name_of_the_fleets_memory(hosts: Hosts) -> None:
+    hub = await hosts.host("hub")
+    with pytest.raises(Conflict, match="can't be called hub"):
+        await hub.init("home")
+    assert (await hub.membership()).fleet == ""

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from seaway_bus import Bus
 from seaway_bus.hub_address import bracketed, is_loopback, split
+from seaway_bus.memory import HUB_DOMAIN
 from seaway_protocol import enrolment, memory
 from seaway_protocol.enrolment import Admission, Admitted, Departure
 from seaway_protocol.errors import Conflict, Error, InvalidArgument, Unavailable
@@ -175,6 +176,10 @@ class Joining:
         standing = self._place.read()
         if standing.fleet:
             raise Conflict(f"{doing}: {self._bus.node} is in the fleet {standing.fleet}; leave it first")
+        if self._bus.node == HUB_DOMAIN:
+            raise Conflict(
+                f"{doing}: a host can't be called {HUB_DOMAIN}, as the fleet's memory is; give it another name"
+            )
 
 
 def must_be_free(address: str) -> None:

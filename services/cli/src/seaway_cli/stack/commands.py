@@ -113,7 +113,7 @@ def _extra(registries: tuple[str, ...], tcp: str, tls: Path | None) -> dict[str,
     """What options say of services' settings."""
     extra: dict[str, dict[str, Any]] = {}
     if registries:
-        extra["supervisor"] = {"insecure_registries": list(registries)}
+        extra["supervisor"] = {"images.insecure_registries": list(registries)}
     if tcp and tls:
         names = {"tls_authority": "ca.pem", "tls_certificate": "cert.pem", "tls_key": "key.pem"}
         extra["daemon"] = {"tcp": tcp, **{name: str(tls / file) for name, file in names.items()}}
