@@ -40,7 +40,7 @@ while not stopping:
         done += 1
     except Exception as error:
         failed.append(repr(error))
-    time.sleep(0.005)
+    time.sleep(float(sys.argv[2]))
 print(json.dumps([done, failed]), flush=True)
 """
 
@@ -116,10 +116,10 @@ class SystemdHost:
         """The image busybox, with a page to serve."""
         self.shell(_IMAGE)
 
-    def probe(self, url: str) -> subprocess.Popen[str]:
-        """Requests without a pause until SIGTERM; then it prints how many were answered, and each failure."""
+    def probe(self, url: str, pause: float = 0.005) -> subprocess.Popen[str]:
+        """Requests with a pause, in seconds, until SIGTERM; then it prints how many were answered, and each failure."""
         process = subprocess.Popen(
-            self.fleet.argv(self.name, ["python3", "-c", _PROBE, url]), stdout=subprocess.PIPE, text=True
+            self.fleet.argv(self.name, ["python3", "-c", _PROBE, url, str(pause)]), stdout=subprocess.PIPE, text=True
         )
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
