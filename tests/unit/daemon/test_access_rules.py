@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from seaway_bus.certificates import UNIT
 from seaway_daemon.access.identity import NOBODY, NotAnActor, Opening, of_certificate
 from seaway_daemon.access.roles import allows, carries, lesser, settled
 from seaway_daemon.access.scopes import filtered
@@ -89,6 +90,11 @@ def test_a_certificates_name() -> None:
     assert of_certificate({"subject": subject}, b"der", "a:1").name == "alice"
     assert of_certificate({"subjectAltName": (("email", "alice@example.org"),)}, b"", "").name == "alice@example.org"
     assert of_certificate({}, b"der", "a:1") == NOBODY
+
+
+def test_a_host_of_the_fleet_is_nobody_to_an_engine() -> None:
+    subject = ((("organizationalUnitName", UNIT),), (("commonName", "h1"),))
+    assert of_certificate({"subject": subject, "subjectAltName": (("DNS", "h1"),)}, b"der", "a:1") == NOBODY
 
 
 def test_the_line_of_the_fleet_service_is_understood_in_any_pieces() -> None:

@@ -19,6 +19,9 @@ from seaway_protocol.errors import InvalidArgument
 from seaway_bus.hub_address import host_of
 
 _YEARS = 20
+
+UNIT = "Seaway host"
+"""The organizational unit in a host's certificate: it proves a host to other hosts, and nobody to an Engine API."""
 _EARLY = timedelta(days=1)
 """Certificates are good from a day ago: another host's clock may be behind."""
 
@@ -72,7 +75,7 @@ def issue(authority: Authority, request: str, node: str, address: str, expires: 
     key = serialization.load_pem_private_key(authority.key.encode(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     certificate = (
-        x509.CertificateBuilder(issuer.subject, _name(node), public, x509.random_serial_number())
+        x509.CertificateBuilder(issuer.subject, _name(node, UNIT), public, x509.random_serial_number())
         .not_valid_before(datetime.now(UTC) - _EARLY)
         .not_valid_after(datetime.fromtimestamp(expires, UTC))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -99,8 +102,9 @@ def _names(node: str, address: str) -> list[x509.GeneralName]:
     return names
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+def _name(text: str, unit: str = "") -> x509.Name:
+    units = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit)] if unit else []
+    return x509.Name([*units, x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:

@@ -35,6 +35,10 @@ NOBODY = Actor(name="")
 """Nobody is known: nothing is allowed."""
 
 
+_HOSTS = "Seaway host"
+"""The organizational unit in the certificates of a fleet's hosts (`seaway_bus.certificates`)."""
+
+
 class NotAnActor(Exception):
     """The line of the fleet service can't be understood."""
 
@@ -54,7 +58,12 @@ def peer(transport: asyncio.BaseTransport) -> tuple[Actor, bool]:
 
 
 def of_certificate(certificate: Mapping[str, Any], shown: bytes, address: str) -> Actor:
-    """Who shows a certificate, as `ssl` describes it. They have no role yet; without any name they are nobody."""
+    """Who shows a certificate, as `ssl` describes it. They have no role yet; without any name they are nobody.
+
+    So is a host of a fleet: what its key is for is its leaf, not the engines of others.
+    """
+    if ("organizationalUnitName", _HOSTS) in (pair for part in certificate.get("subject", ()) for pair in part):
+        return NOBODY
     names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
     names += [value for _, value in certificate.get("subjectAltName", ())]
     if not names:
