@@ -22,7 +22,8 @@ UPGRADE = "seaway upgrade --from /new --json"
 @pytest.fixture(scope="module")
 def installed() -> Iterator[SystemdHost]:
     with packaged() as host:
-        host.shell("dpkg -i /new/seaway-cli_*.deb")
+        # New here and nothing else: what the command line was before is no version that a rollback could find.
+        host.shell(f"dpkg -i /new/seaway-cli_*.deb && rm -rf /opt/seaway/cli/{OLD}")
         yield host
 
 
