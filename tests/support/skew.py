@@ -157,4 +157,6 @@ def agrees(before: Any, now: Any) -> bool:
     """Whether all that was said before is said now, too; another version may say more."""
     if isinstance(before, dict) and isinstance(now, dict):
         return all(key in now and agrees(value, now[key]) for key, value in before.items())
+    if isinstance(before, list) and isinstance(now, list):
+        return len(before) == len(now) and all(map(agrees, before, now))
     return bool(before == now)

@@ -35,3 +35,5 @@ def test_a_newer_version_may_say_more_but_nothing_else() -> None:
     assert agrees(before, {"a": {"b": 1, "new": 2}, "c": [1, 2], "d": 3})
     assert not agrees(before, {"a": {"b": 2}, "c": [1, 2]})
     assert not agrees(before, {"a": {"b": 1}})
+    assert agrees([{"a": 1}], [{"a": 1, "new": 2}])
+    assert not agrees([{"a": 1}], [{"a": 1}, {"a": 1}])
