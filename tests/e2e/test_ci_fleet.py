@@ -62,8 +62,9 @@ def project(docker: Docker, name: str, tmp_path: Path) -> Iterator[Project]:
         docker("import", "-", "seaway-ci-host", input=archive(tmp_path))
     given = Project(docker, name)
     try:
-        given.compose("up", "-d")
-        for service in HOSTS:
+        given.compose("up", "-d", "registry")
+        for service in HOSTS:  # one after the other: an engine that begins wants a processor for itself
+            given.compose("up", "-d", service)
             until(lambda s=service: healthy(docker, f"{name}_{s}_1"), 120)
         yield given
     finally:
