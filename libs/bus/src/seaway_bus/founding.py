@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from seaway_protocol.errors import Error, Unavailable
+from seaway_service import durable
 
 from seaway_bus.connection import Connection
 from seaway_bus.credentials import Key, account_token, credentials, operator_token, user_token
-from seaway_bus.keyring import write_file
 from seaway_bus.memory import HUB_DOMAIN
 from seaway_bus.requests import NoResponder, Requests
 
@@ -98,7 +98,7 @@ async def _try(founding: Founding, place: Path) -> None:
         if founding.owner is not None:
             shutil.chown(path, founding.owner)
         text = _configuration(founding, name, path, (client, cluster), routes)
-        write_file(path / "nats-server.conf", text, 0o600, founding.owner)
+        durable.write(path / "nats-server.conf", text, 0o600, founding.owner)
     async with asyncio.timeout(_SECONDS), _running(founding, paths[0]), _system(founding, place, ports[0]) as system:
         async with _running(founding, paths[1]):
             await _part(system, *names)
@@ -154,7 +154,7 @@ async def _system(founding: Founding, place: Path, port: int) -> AsyncIterator[R
     path = place / "system.creds"
     expires = int(time.time()) + 600
     token = user_token(founding.system, user, "founder", None, expires=expires)
-    write_file(path, credentials(token, user), 0o600)
+    durable.write(path, credentials(token, user), 0o600)
     connection = Connection(f"nats://127.0.0.1:{port}", path, "founder", "_INBOX_founder")
     await connection.open(_SECONDS)
     try:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from seaway_protocol.errors import Unavailable
+from seaway_service import durable
 
 from seaway_bus.connection import Connection
 from seaway_bus.credentials import Key, credentials, user_token
 from seaway_bus.hub import HubKeys, server_name
 from seaway_bus.hub_address import join_url
-from seaway_bus.keyring import write_file
 from seaway_bus.requests import NoResponder, Requests
 
 _SECONDS = 5.0
@@ -68,7 +68,7 @@ async def _system(keys: HubKeys, directory: Path, address: str) -> AsyncIterator
     tls = ssl.create_default_context(cadata=keys.certificate)
     with tempfile.TemporaryDirectory(prefix="system-", dir=directory / "keys") as place:
         path = Path(place) / "system.creds"
-        write_file(path, credentials(token, user), 0o600)
+        durable.write(path, credentials(token, user), 0o600)
         connection = Connection(join_url(address), path, "hub", "_INBOX_hub", tls=tls)
         await connection.open(_SECONDS)
     try:

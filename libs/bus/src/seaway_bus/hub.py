@@ -26,13 +26,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from seaway_protocol.errors import Conflict, InvalidArgument, NotFound
+from seaway_service import durable
 
 from seaway_bus import roles
 from seaway_bus.codec import MAX_PAYLOAD
 from seaway_bus.credentials import Key, Scope, account_token, credentials, scoped_token
 from seaway_bus.founding import Founding, found
 from seaway_bus.hub_address import CLUSTER, JOIN, bracketed, is_loopback, join_url, split
-from seaway_bus.keyring import kept_key, kept_operator_token, write_file
+from seaway_bus.keyring import kept_key, kept_operator_token
 from seaway_bus.memory import HUB_DOMAIN
 from seaway_bus.server import MAX_CONTROL_LINE, accepts, nats_server_path
 from seaway_bus.server_process import PID_FILE, reload_server
@@ -116,9 +117,9 @@ class HubKeys:
         fresh.mkdir(mode=0o700, exist_ok=True)
         for name, content in contents.items():
             path = fresh / (name if name in (_SECRET, _AUTHORITY) else f"{name}.nk")
-            write_file(path, content.rstrip() + "\n", 0o600)
-        write_file(directory / "authority.pem", certificate, 0o644)
-        write_file(directory / "fleet.json", json.dumps({"fleet": fleet}) + "\n", 0o644)
+            durable.write(path, content.rstrip() + "\n", 0o600)
+        durable.write(directory / "authority.pem", certificate, 0o644)
+        durable.write(directory / "fleet.json", json.dumps({"fleet": fleet}) + "\n", 0o644)
         fresh.rename(directory / "keys")
         return cls(directory)
 
@@ -185,8 +186,8 @@ class Hub:
 
 def install_certificate(directory: Path, certificate: str, key: str, owner: int | None = None) -> None:
     """Put this host's certificate and key where its hub finds them."""
-    write_file(directory / "host.key", key, 0o600, owner)
-    write_file(directory / "host.pem", certificate, 0o644)
+    durable.write(directory / "host.key", key, 0o600, owner)
+    durable.write(directory / "host.pem", certificate, 0o644)
 
 
 def write_hub(directory: Path, settings: HubSettings) -> Hub:
@@ -214,9 +215,9 @@ def write_hub(directory: Path, settings: HubSettings) -> Hub:
         text = _configuration(directory, keys, settings, (host, port))
         flags = "feature_flags { js_ack_fc_v2: false }\n"
         text += flags if accepts(server, flags, directory) else ""
-        write_file(path, text, 0o600, settings.owner)
-        write_file(directory / "settings.json", json.dumps(_plain(settings)) + "\n", 0o644)
-        write_file(directory / "digest", digest, 0o644)
+        durable.write(path, text, 0o600, settings.owner)
+        durable.write(directory / "settings.json", json.dumps(_plain(settings)) + "\n", 0o644)
+        durable.write(directory / "digest", digest, 0o644)
     return Hub(directory, path, host, port, settings.store, server, changed)
 
 

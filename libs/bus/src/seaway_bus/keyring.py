@@ -16,7 +16,7 @@ def kept_key(directory: Path, name: str, kind: str) -> Key:
     with contextlib.suppress(FileNotFoundError):
         return Key.of(path.read_text().strip())
     key = Key.generate(kind)
-    write_file(path, key.seed + "\n", 0o600)
+    durable.write(path, key.seed + "\n", 0o600)
     return key
 
 
@@ -26,10 +26,5 @@ def kept_operator_token(directory: Path, operator: Key, system: Key) -> str:
     with contextlib.suppress(FileNotFoundError):
         return path.read_text()
     token = operator_token(operator, system)
-    write_file(path, token, 0o600)
+    durable.write(path, token, 0o600)
     return token
-
-
-def write_file(path: Path, text: str, mode: int, owner: int | None = None) -> None:
-    """Replace a file in one step; it never exists with other permissions than these."""
-    durable.write(path, text, mode, owner)

@@ -14,9 +14,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from seaway_service import durable
+
 from seaway_bus import roles
 from seaway_bus.hub_address import leaf_url
-from seaway_bus.keyring import write_file
 
 FILES = ("leaf.creds", "host.pem", "host.key", "authority.pem")
 
@@ -52,7 +53,7 @@ def lay_down(leaf: Leaf | None, directory: Path, owner: int | None) -> None:
     if owner is not None:
         os.chown(directory, owner, -1)
     for name in FILES:
-        write_file(directory / name, (leaf.directory / name).read_text(), 0o600, owner)
+        durable.write(directory / name, (leaf.directory / name).read_text(), 0o600, owner)
 
 
 def section(leaf: Leaf, directory: Path, account: str) -> str:

@@ -30,11 +30,12 @@ from pathlib import Path
 
 from seaway_protocol.errors import Conflict, Internal, InvalidArgument, NotFound, Unavailable
 from seaway_protocol.principals import PRINCIPALS
+from seaway_service import durable
 
 from seaway_bus import leaf, roles
 from seaway_bus.codec import MAX_PAYLOAD
 from seaway_bus.credentials import Scope, account_token, credentials, shim_key, user_token
-from seaway_bus.keyring import kept_key, kept_operator_token, write_file
+from seaway_bus.keyring import kept_key, kept_operator_token
 from seaway_bus.permissions import permissions
 from seaway_bus.server_process import PID_FILE
 
@@ -115,7 +116,7 @@ def write_configuration(directory: Path, settings: ServerSettings) -> Configurat
     if not _current(configuration, digest):
         leaf.lay_down(way, configuration.leaf, settings.server_user)
         _write_all(configuration, settings, way)
-        write_file(directory / "digest", digest, 0o644)
+        durable.write(directory / "digest", digest, 0o644)
     _note(directory, settings)
     return configuration
 
@@ -142,7 +143,7 @@ def _note(directory: Path, settings: ServerSettings) -> None:
     with contextlib.suppress(FileNotFoundError):
         if (directory / "settings.json").read_text() == text:
             return
-    write_file(directory / "settings.json", text, 0o644)
+    durable.write(directory / "settings.json", text, 0o644)
 
 
 def _digest(settings: ServerSettings, port: int, server: Path, way: leaf.Leaf | None) -> str:
@@ -188,18 +189,18 @@ def _write_all(configuration: Configuration, settings: ServerSettings, way: leaf
         _hand_over(configuration, principal.name, credentials(token, user), settings)
     user = kept_key(keys, "user-system", "user")
     _hand_over(configuration, SYSTEM, credentials(user_token(system, user, SYSTEM, None), user), settings)
-    write_file(configuration.shim_key, shim_key(signing, host), 0o600, settings.owners.get("nursery"))
+    durable.write(configuration.shim_key, shim_key(signing, host), 0o600, settings.owners.get("nursery"))
     text = _server_configuration(
         configuration, settings, kept_operator_token(keys, operator, system), accounts, system.public
     )
     text += leaf.section(way, configuration.leaf, host.public) if way else ""
-    write_file(configuration.path, text, 0o644)
+    durable.write(configuration.path, text, 0o644)
 
 
 def _hand_over(configuration: Configuration, principal: str, text: str, settings: ServerSettings) -> None:
     if len(text) > MAX_CONTROL_LINE - 1024:
         raise Internal(f"cannot let {principal} in: its permissions make a token longer than the bus's longest line")
-    write_file(configuration.credentials(principal), text, 0o600, settings.owners.get(principal))
+    durable.write(configuration.credentials(principal), text, 0o600, settings.owners.get(principal))
 
 
 def _server_configuration(
@@ -256,7 +257,7 @@ def _port(path: Path, settings: ServerSettings) -> int:
         with socket.socket() as probe:
             probe.bind((settings.host, 0))
             port = probe.getsockname()[1]
-    write_file(path, f"{port}\n", 0o644)
+    durable.write(path, f"{port}\n", 0o644)
     return port
 
 

@@ -7,9 +7,10 @@ It is there before anything is changed, and goes with the package.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from seaway_service import durable
 
 from seaway_cli.upgrade.versions import ORDER, Step, current
 
@@ -29,19 +30,8 @@ class Record:
 
 def write(opt: Path, record: Record) -> None:
     """Keep a record, durably, in place of the one before. Raises OSError."""
-    home = opt / record.service
     said = {"before": record.before, "after": record.after, "run": record.run, "proved": record.proved}
-    temporary = home / f"{_NAME}.new"
-    with temporary.open("w") as file:
-        file.write(json.dumps(said))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(home / _NAME)
-    directory = os.open(home, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    durable.write(opt / record.service / _NAME, json.dumps(said))
 
 
 def forget(opt: Path, service: str) -> None:
