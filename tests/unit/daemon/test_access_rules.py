@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from seaway_bus.certificates import UNIT
 from seaway_daemon.access.identity import NOBODY, NotAnActor, Opening, of_certificate
 from seaway_daemon.access.roles import allows, carries, lesser, settled
 from seaway_daemon.access.scopes import filtered
@@ -13,6 +12,7 @@ from seaway_daemon.routes import ROUTES
 from seaway_daemon.settings import Grant
 from seaway_fleet.preamble import preamble
 from seaway_protocol.actor import Actor
+from seaway_protocol.enrolment import HOST_UNIT
 from seaway_protocol.errors import InvalidArgument, NotFound
 from seaway_protocol.fleet import Dial
 
@@ -93,7 +93,7 @@ def test_a_certificates_name() -> None:
 
 
 def test_a_host_of_the_fleet_is_nobody_to_an_engine() -> None:
-    subject = ((("organizationalUnitName", UNIT),), (("commonName", "h1"),))
+    subject = ((("organizationalUnitName", HOST_UNIT),), (("commonName", "h1"),))
     assert of_certificate({"subject": subject, "subjectAltName": (("DNS", "h1"),)}, b"der", "a:1") == NOBODY
 
 

@@ -14,14 +14,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from seaway_protocol.enrolment import HOST_UNIT
 from seaway_protocol.errors import InvalidArgument
 
 from seaway_bus.hub_address import host_of
 
 _YEARS = 20
 
-UNIT = "Seaway host"
-"""The organizational unit in a host's certificate: it proves a host to other hosts, and nobody to an Engine API."""
 _EARLY = timedelta(days=1)
 """Certificates are good from a day ago: another host's clock may be behind."""
 
@@ -75,7 +74,7 @@ def issue(authority: Authority, request: str, node: str, address: str, expires: 
     key = serialization.load_pem_private_key(authority.key.encode(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     certificate = (
-        x509.CertificateBuilder(issuer.subject, _name(node, UNIT), public, x509.random_serial_number())
+        x509.CertificateBuilder(issuer.subject, _name(node, HOST_UNIT), public, x509.random_serial_number())
         .not_valid_before(datetime.now(UTC) - _EARLY)
         .not_valid_after(datetime.fromtimestamp(expires, UTC))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from seaway_protocol.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from seaway_protocol.kinds import Call, Empty, Interface, Message
 
+HOST_UNIT = "Seaway host"
+"""The organizational unit in a host's certificate: it proves a host to other hosts, and nobody to an Engine API."""
+
 # --- what the fleet remembers ----------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 from seaway_protocol.actor import ADMIN, Actor
+from seaway_protocol.enrolment import HOST_UNIT
 
 BEGINNING = b"SEAWAY-ACTOR "
 """What the fleet service's line begins with; no HTTP request does."""
@@ -33,10 +34,6 @@ _UCRED = struct.Struct("3i")
 
 NOBODY = Actor(name="")
 """Nobody is known: nothing is allowed."""
-
-
-_HOSTS = "Seaway host"
-"""The organizational unit in the certificates of a fleet's hosts (`seaway_bus.certificates`)."""
 
 
 class NotAnActor(Exception):
@@ -62,7 +59,7 @@ def of_certificate(certificate: Mapping[str, Any], shown: bytes, address: str) -
 
     So is a host of a fleet: what its key is for is its leaf, not the engines of others.
     """
-    if ("organizationalUnitName", _HOSTS) in (pair for part in certificate.get("subject", ()) for pair in part):
+    if ("organizationalUnitName", HOST_UNIT) in (pair for part in certificate.get("subject", ()) for pair in part):
         return NOBODY
     names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
     names += [value for _, value in certificate.get("subjectAltName", ())]
