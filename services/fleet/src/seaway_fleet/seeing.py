@@ -29,6 +29,7 @@ from seaway_protocol.fleet import (
 from seaway_protocol.kinds import Empty, Message
 from seaway_protocol.types import Container, Image
 
+from seaway_fleet import listing
 from seaway_fleet.brief import container_brief, image_brief, meant, pages_end, wanted, wanted_image
 
 PAGE = 256 * 1024
@@ -69,7 +70,7 @@ class Seeing:
         """How this host is."""
         if not self._meant(ask):
             return HostReport(node=self._bus.node, meant=False)
-        host, listed = await asyncio.gather(self._describe(), self._containers(), return_exceptions=True)
+        host, listed = await asyncio.gather(self._describe(), listing.containers(self._bus), return_exceptions=True)
         if isinstance(host, BaseException):
             raise host
         unhealthy = 0 if isinstance(listed, BaseException) else sum(map(_unhealthy, listed))
@@ -102,7 +103,7 @@ class Seeing:
         """Containers, as many as fit, from where the asker is."""
         if not self._meant(ask):
             return HostContainers(node=self._bus.node, meant=False)
-        listed = after(await self._containers(), ask.after)
+        listed = after(await listing.containers(self._bus), ask.after)
         chosen = [container_brief(each) for each in listed if wanted(each, ask)]
         chosen = chosen[: ask.limit] if ask.limit > 0 else chosen
         end = _fitting(chosen)
@@ -113,7 +114,7 @@ class Seeing:
         """Images, as many as fit, from where the asker is."""
         if not self._meant(ask):
             return HostImages(node=self._bus.node, meant=False)
-        listed = after(await self._images(), ask.after)
+        listed = after(await listing.images(self._bus), ask.after)
         chosen = [image_brief(each) for each in listed if wanted_image(each, ask)]
         end = _fitting(chosen)
         return HostImages(node=self._bus.node, images=tuple(chosen[:end]), more=end < len(chosen))
@@ -143,24 +144,6 @@ class Seeing:
 
     def _meant(self, ask: Ask | AskContainers | AskImages | AskEvents) -> bool:
         return meant(ask.on, self._bus.node, self._labels)
-
-    async def _containers(self) -> list[Container]:
-        found: list[Container] = []
-        place, more = "", True
-        while more:
-            page = await self._bus.call(supervisor.list_, supervisor.ListContainers(after=place))
-            found += page.containers
-            more, place = page.more and bool(page.containers), found[-1].id if found else ""
-        return found
-
-    async def _images(self) -> list[Image]:
-        found: list[Image] = []
-        place, more = "", True
-        while more:
-            page = await self._bus.call(supervisor.image_list, supervisor.ListImages(containers=True, after=place))
-            found += page.images
-            more, place = page.more and bool(page.images), found[-1].id if found else ""
-        return found
 
     async def _measure(self) -> HostUsage:
         used = await self._bus.call(supervisor.disk_usage, Empty())

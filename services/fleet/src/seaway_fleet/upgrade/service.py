@@ -8,10 +8,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from seaway_bus import Bus
-from seaway_protocol import memory, supervisor
+from seaway_protocol import memory
 from seaway_protocol.fleet import Roster
 from seaway_protocol.upgrades import HOST_UPGRADES, UPGRADES
 
+from seaway_fleet import listing
 from seaway_fleet.upgrade.course import Fenced
 from seaway_fleet.upgrade.host import HostUpgrades
 from seaway_fleet.upgrade.launching import Launcher, TransientUnits
@@ -75,13 +76,6 @@ def processes_of(bus: Bus) -> Callable[[], Awaitable[Mapping[str, int]]]:
     """The first process of each container that runs, as the supervisor has them."""
 
     async def processes() -> dict[str, int]:
-        found: dict[str, int] = {}
-        after, more = "", True
-        while more:
-            page = await bus.call(supervisor.list_, supervisor.ListContainers(after=after), patience=15.0)
-            found |= {each.id: each.state.pid for each in page.containers if each.state.pid}
-            more = page.more and bool(page.containers)
-            after = page.containers[-1].id if page.containers else ""
-        return found
+        return {each.id: each.state.pid for each in await listing.containers(bus, patience=15.0) if each.state.pid}
 
     return processes
