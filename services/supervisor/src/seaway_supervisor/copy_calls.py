@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-from seaway_bus import Endpoints, Receiver
+from seaway_bus import Endpoints
 from seaway_protocol import supervisor as wire
 from seaway_protocol.kinds import Empty
 
 from seaway_supervisor import copies, repeated
 from seaway_supervisor.host import Host
+from seaway_supervisor.pieces import pieces
 
 
 class CopyCalls:
@@ -36,7 +35,7 @@ class CopyCalls:
         repeated.refuse_stream("copy to a container")
         record = self._host.resolve(request.container)
         async with self._host.bus.receiver(wire.copy_in_flow, request.flow) as archive:
-            await copies.copy_in(self._host, record, request, _bytes(archive))
+            await copies.copy_in(self._host, record, request, pieces(archive))
         return Empty()
 
     @endpoints.on(wire.export)
@@ -50,8 +49,3 @@ class CopyCalls:
         """List the changes."""
         await copies.diff(self._host, self._host.resolve(request.container), request)
         return Empty()
-
-
-async def _bytes(receiver: Receiver) -> AsyncIterator[bytes]:
-    async for _, data in receiver:
-        yield data

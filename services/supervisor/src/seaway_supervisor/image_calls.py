@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
-from seaway_bus import Endpoints, Receiver, first_asked
+from seaway_bus import Endpoints, first_asked
 from seaway_protocol import supervisor as wire
 from seaway_protocol.errors import Error, NotFound, Unavailable
 from seaway_protocol.kinds import Empty
@@ -14,6 +14,7 @@ from seaway_protocol.types import Image, Progress
 
 from seaway_supervisor import repeated
 from seaway_supervisor.host import Host, log
+from seaway_supervisor.pieces import pieces
 
 _BACKLOG = 1000
 """Lines of progress that may wait for a slow reader; more are dropped, the last of each id is what counts."""
@@ -72,14 +73,14 @@ class ImageCalls:
             self._host.bus.receiver(wire.load_flow, request.flow) as archive,
             _Telling(self._host, request.progress) as telling,
         ):
-            return await self._host.images.load(_bytes(archive), request, telling.tell)
+            return await self._host.images.load(pieces(archive), request, telling.tell)
 
     @endpoints.on(wire.image_import)
     async def image_import(self, request: wire.Import) -> wire.Imported:
         """Make an image of a file tree."""
         repeated.refuse_stream("import an image")
         async with self._host.bus.receiver(wire.import_flow, request.flow) as archive:
-            return await self._host.images.import_(_bytes(archive), request)
+            return await self._host.images.import_(pieces(archive), request)
 
     @endpoints.on(wire.image_save)
     async def image_save(self, request: wire.Save) -> Empty:
@@ -131,8 +132,3 @@ class _Telling:
         except Unavailable:
             while await self._lines.get() is not None:
                 pass
-
-
-async def _bytes(receiver: Receiver) -> AsyncIterator[bytes]:
-    async for _, data in receiver:
-        yield data
