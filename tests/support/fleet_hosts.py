@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -176,11 +175,3 @@ def _layer(digest: str, install: Callable[[SystemdHost], Any], binds: list[tuple
     finally:
         shutil.rmtree(fleet.place, ignore_errors=True)
     return kept
-
-
-def timed(what: str, act: Callable[[], Any]) -> Any:
-    """Do it, and print how long it took."""
-    began = time.monotonic()
-    done = act()
-    print(f"{what}: {time.monotonic() - began:.1f} s", flush=True)
-    return done
